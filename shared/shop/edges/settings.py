@@ -1,0 +1,71 @@
+"""Settings: from the environment, then from ``.env`` in the working directory, then the defaults."""
+
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shop.runtime.errors import UserError
+
+
+class Settings(BaseSettings):
+    """What every service can be told. Names are those of the environment variables in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    kafka_bootstrap: str = Field("[::1]:9092", min_length=1, description="addresses of Kafka, host:port")
+    instance: str = Field(
+        "0",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="slot of this instance; each running instance of a service has its own",
+    )
+    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
+
+
+class BusinessSettings(Settings):
+    """What the three publishing services can be told beyond that."""
+
+    seed: int = Field(1, description="fixes every decision that chance makes")
+    speed: float = Field(1.0, gt=0, le=1_000_000, description="divides every delay")
+    transaction_events: int = Field(2000, ge=1, le=10_000, description="events in one transaction, at most")
+    dedupe_window: float = Field(
+        300.0, ge=0, description="seconds of log time in which duplicates of a trigger are known as such"
+    )
+    hold_limit: int = Field(
+        200_000, ge=100, description="own records in a partition that an open entity may hold back offsets for"
+    )
+    pending_limit: int = Field(
+        100_000, ge=100, description="pending triggers above which the input partitions are paused"
+    )
+    accept_loss: bool = Field(
+        False, description="go on where a stored offset is no longer in the topic, and log the gap"
+    )
+
+
+class DatabaseSettings(Settings):
+    """How to reach MariaDB. Each service sets its own user and database as defaults."""
+
+    mariadb_host: str = Field("::1", min_length=1, description="address of MariaDB")
+    mariadb_port: int = Field(3306, ge=1, le=65_535, description="port of MariaDB")
+    mariadb_user: str
+    mariadb_password: str = Field(repr=False)
+    mariadb_database: str
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load(kind: type[AnySettings], **overrides: object) -> AnySettings:
+    """The settings of a process. ``overrides`` (command line options) win over the environment.
+
+    Raises UserError that names every wrong setting.
+    """
+    try:
+        return kind(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']).upper()} = {item['input']!r}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise UserError(f"wrong setting (environment or .env): {wrong}") from None
