@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from shop.contract.chance import Draw, draws
-from shop.contract.events import Checkout, Event, Fulfillment, Order, parse, serialize
+from shop.contract.events import Checkout, Event, Fulfillment, Order, parse
 from shop.contract.lifecycle import TOPICS, Lifecycle
 
-Own = TypeVar("Own", Checkout, Order, Fulfillment)
+Own = TypeVar("Own", bound=Checkout | Order | Fulfillment)
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,13 @@ class Rules(Generic[Own]):
         becomes = rule.becomes if isinstance(rule.becomes, StrEnum) else rule.becomes(chance)
         return Transition(entity_id, rule.needs, becomes, rule.after(chance) / self.speed)
 
-    def publish(self, latest: bytes | None, trigger: Event, status: StrEnum, now: datetime) -> bytes:
-        """The event, as bytes, by which the entity whose latest event is ``latest`` reaches ``status``."""
+    def decide(self, latest: bytes | None, trigger: Event | None, status: StrEnum, now: datetime) -> Own:
+        """The event by which the entity whose latest event is ``latest`` (None: it does not exist yet) reaches
+        ``status``. ``trigger`` is None when that latest event is itself what triggers."""
         own: Own | None = None if latest is None else parse(self.topic, latest)  # type: ignore[assignment]
-        return serialize(self.next_event(own, trigger, status, now))
+        cause = own if trigger is None else trigger
+        assert cause is not None, "an entity that does not exist triggers nothing"
+        return self.next_event(own, cause, status, now)
 
     @cached_property
     def _by_trigger(self) -> Mapping[tuple[str, StrEnum], Rule]:

@@ -33,7 +33,9 @@ class BusinessSettings(Settings):
         300.0, ge=0, description="seconds of log time in which duplicates of a trigger are known as such"
     )
     hold_limit: int = Field(
-        200_000, ge=100, description="own records in a partition that an open entity may hold back offsets for"
+        200_000,
+        ge=100,
+        description="own records in a partition that an open entity may hold back offsets for",
     )
     pending_limit: int = Field(
         100_000, ge=100, description="pending triggers above which the input partitions are paused"

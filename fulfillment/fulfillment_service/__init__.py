@@ -1,0 +1,1 @@
+"""The fulfillment service: ships and delivers what the merchant accepted."""

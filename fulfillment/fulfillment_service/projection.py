@@ -1,0 +1,58 @@
+"""The table ``fulfillment.fulfillment``: what the topic says of each fulfillment, for people to query."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from shop.contract.events import Fulfillment, parse
+from shop.edges.database import explain
+from shop.edges.settings import DatabaseSettings
+from shop.runtime.clock import timestamp
+from shop.runtime.log import Record
+from shop.runtime.partition import Entity
+
+# A row moves forward only (an ENUM's number is its place in the life of a fulfillment), so that neither a repeated
+# batch nor a late one of a stopped instance can take it back. The id is compared because the order's id is unique
+# too: a foreign fulfillment of the same order must not change the row of ours.
+STORE = text(
+    """
+    INSERT INTO fulfillment (fulfillment_id, order_id, status, created_at, updated_at)
+    VALUES (:fulfillment_id, :order_id, :status, :created_at, :updated_at)
+    ON DUPLICATE KEY UPDATE
+      updated_at = IF(fulfillment_id = VALUES(fulfillment_id) AND VALUES(status) + 0 > status + 0,
+                      VALUES(updated_at), updated_at),
+      status = IF(fulfillment_id = VALUES(fulfillment_id) AND VALUES(status) + 0 > status + 0,
+                  VALUES(status), status)
+    """
+)
+
+
+class FulfillmentTable:
+    """Writes the events that the service reads back from its own topic, never what is not published yet."""
+
+    def __init__(self, engine: Engine, settings: DatabaseSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    def apply(self, latest: Sequence[tuple[Record, Entity]]) -> None:
+        """Stores all of them in one transaction. Blocks for seconds at most; raises Unavailable when the database
+        does not answer, UserError when it refuses the service."""
+        rows = [_row(record) for record, _ in latest]
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(STORE, rows)
+        except DBAPIError as error:
+            raise explain(error, self._settings) from None
+
+
+def _row(record: Record) -> dict[str, object]:
+    event = parse(Fulfillment.topic, record.value)
+    assert isinstance(event, Fulfillment)
+    return {
+        "fulfillment_id": event.fulfillment_id,
+        "order_id": event.order_id,
+        "status": str(event.status),
+        "created_at": event.created_at,
+        "updated_at": event.updated_at or timestamp(record.timestamp),
+    }

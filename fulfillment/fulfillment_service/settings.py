@@ -1,0 +1,11 @@
+"""The settings of the fulfillment service."""
+
+from pydantic import Field
+
+from shop.edges.settings import BusinessSettings, DatabaseSettings
+
+
+class FulfillmentSettings(BusinessSettings, DatabaseSettings):
+    mariadb_user: str = Field("fulfillment", description="user of MariaDB")
+    mariadb_password: str = Field("fulfillmentpw", repr=False, description="password of that user")
+    mariadb_database: str = Field("fulfillment", description="database of the fulfillment table")

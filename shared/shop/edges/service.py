@@ -1,0 +1,76 @@
+"""How a publishing service is put together from its settings and its rules; ``main.py`` calls nothing else."""
+
+import argparse
+from typing import Any
+
+import structlog
+
+from shop.contract.rules import Rules
+from shop.edges import logging as service_logging
+from shop.edges.process import Stop
+from shop.edges.settings import BusinessSettings
+from shop.runtime.clock import SystemClock
+from shop.runtime.kafka import KafkaLog, KafkaOptions
+from shop.runtime.loop import Processor, Projection, Source
+from shop.runtime.partition import Limits
+from shop.runtime.watchdog import Watchdog
+
+WATCHDOG_SECONDS = 90
+
+log = structlog.get_logger()
+
+
+def arguments(service: str) -> dict[str, object]:
+    """The settings given on the command line; there is one: --accept-loss."""
+    parser = argparse.ArgumentParser(prog=f"{service}/main.py", description=f"The {service} service.")
+    parser.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="go on where a stored offset is no longer in the topic (what was between is lost)",
+    )
+    return {name: value for name, value in vars(parser.parse_args()).items() if value}
+
+
+def serve(
+    settings: BusinessSettings,
+    rules: Rules[Any],
+    *,
+    source: Source | None = None,
+    projection: Projection | None = None,
+) -> None:
+    """Runs a service until SIGTERM or Ctrl-C. Raises UserError for what only a person can mend."""
+    stop = Stop()
+    clock = SystemClock()
+    client_logger = service_logging.configure(settings, rules.topic, clock.elapsed)
+    options = KafkaOptions(
+        bootstrap=settings.kafka_bootstrap,
+        group=rules.topic,
+        instance=settings.instance,
+        own_topic=rules.topic,
+        input_topics=rules.inputs,
+        client={},
+        logger=client_logger,
+    )
+    watchdog = Watchdog(WATCHDOG_SECONDS)
+    kafka = KafkaLog(options)
+    log.info("starting", service=rules.topic, instance=settings.instance, kafka=settings.kafka_bootstrap)
+    kafka.open(stop)
+    watchdog.start()
+    processor = Processor(
+        kafka,
+        rules,
+        clock,
+        Limits(
+            transaction_events=settings.transaction_events,
+            dedupe_window=settings.dedupe_window,
+            hold_limit=settings.hold_limit,
+            pending_limit=settings.pending_limit,
+        ),
+        source=source,
+        projection=projection,
+        accept_loss=settings.accept_loss,
+        heartbeat=watchdog.beat,
+    )
+    processor.run(stop)
+    kafka.close()
+    log.info("stopped", service=rules.topic, **processor.counts)

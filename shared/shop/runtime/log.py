@@ -1,0 +1,106 @@
+"""The port through which the runtime sees Kafka: a partitioned log with transactions and one consumer group.
+
+``shop.runtime.kafka`` is the real one; the tests have a second one in memory, held to the same behaviour.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class TopicPartition(NamedTuple):
+    topic: str
+    partition: int
+
+
+class Record(NamedTuple):
+    """A committed message. ``timestamp`` is the broker's, in seconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes | None
+
+
+class Outgoing(NamedTuple):
+    """A message for the own topic."""
+
+    partition: int
+    key: str
+    value: bytes
+
+
+class End(NamedTuple):
+    """Everything below ``offset`` has been read: there is nothing more in the partition for now."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one poll gave, in the order of each partition's log."""
+
+    records: Sequence[Record]
+    ends: Sequence[End]
+    reassigned: bool
+    """The group gave or took partitions meanwhile: nothing of this batch may be used."""
+
+
+class Committed(NamedTuple):
+    """A group's stored offset and the id of the topic that it was stored for ('' where none was given)."""
+
+    offset: int
+    topic_id: str
+
+
+class TopicState(NamedTuple):
+    """A topic as the broker describes it now. A topic that was deleted and made anew has another id."""
+
+    topic_id: str
+    partitions: int
+
+
+class Log(Protocol):
+    """Every call may block for a bounded time (seconds) and may raise Unavailable or UserError."""
+
+    def poll(self, most: int, patience: float) -> Batch:
+        """Up to ``most`` records, waiting at most ``patience`` seconds for the first."""
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """What the group has given to this member."""
+
+    def topics(self) -> Mapping[str, TopicState]:
+        """The topics as of a few seconds ago at most; one that does not exist is missing. Does not block."""
+
+    def renew(self) -> None:
+        """Makes the transactional producer usable, a new one where it failed: afterwards no transaction of a
+        predecessor in this slot is open, and none of it can be committed any more."""
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        """The stable stored offsets: waits for transactions that are still about to change them (KIP-447).
+        A partition without a stored offset is missing."""
+
+    def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The first offset that each partition still holds."""
+
+    def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The read-uncommitted end of each partition: it counts records behind an open transaction too."""
+
+    def start(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Reads on from exactly these offsets, these partitions and no others."""
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Gives no records of these until ``resume``."""
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """The reverse of ``pause``."""
+
+    def transact(self, messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Publishes all messages to the own topic and stores all offsets, or does neither.
+
+        Raises TransactionFailed when it did not happen or nobody knows; ``renew`` must follow then.
+        """

@@ -1,0 +1,296 @@
+"""The loop of every publishing service: poll, fold, decide, one transaction.
+
+The topic is the state: a transition is true when, and only when, it is committed there. See docs/architecture.md.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+
+from shop.contract.events import Event
+from shop.contract.rules import Rules
+from shop.runtime.clock import Clock, timestamp
+from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
+from shop.runtime.log import Log, Outgoing, Record, TopicPartition
+from shop.runtime.partition import Entity, Limits
+from shop.runtime.tenure import Tenure, begin
+
+POLL_RECORDS = 2000
+POLL_SECONDS = 0.2
+SMALLEST_TRANSACTION = 50
+STALLED_SECONDS = 30.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
+TOPICS_PAUSE = 1.0
+DATABASE_PAUSE = 1.0
+
+log = structlog.get_logger()
+
+
+class Source(Protocol):
+    """Where new entities come from, in a service that opens them itself."""
+
+    def arrivals(
+        self, elapsed: float, now: datetime, held: Sequence[int], partitions: int, most: int
+    ) -> Sequence[tuple[int, Event]]:
+        """The first events of the entities born by ``elapsed`` seconds, with the partition of ``held`` that each
+        one's key hashes to; ``partitions`` is the number of all, ``most`` the number of entities at most."""
+
+    def next_arrival(self) -> float | None:
+        """The elapsed seconds at which the next one is due; None when there is none."""
+
+
+class Projection(Protocol):
+    """A table that shows the fold of the own topic."""
+
+    def apply(self, latest: Sequence[tuple[Record, Entity]]) -> None:
+        """Stores these events, only ever forward, so that repeating it is harmless. Raises Unavailable."""
+
+
+class Processor:
+    """Runs the rules of one service on the partitions that its group gives it, exactly once."""
+
+    def __init__(
+        self,
+        source_log: Log,
+        rules: Rules[Any],
+        clock: Clock,
+        limits: Limits,
+        *,
+        source: Source | None = None,
+        projection: Projection | None = None,
+        accept_loss: bool = False,
+        heartbeat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._log = source_log
+        self._rules = rules
+        self._clock = clock
+        self._limits = limits
+        self._source = source
+        self._projection = projection
+        self._accept_loss = accept_loss
+        self._heartbeat = heartbeat
+        self._most_events = limits.transaction_events
+        self._failures = 0
+        self._stall = (0.0, 0)
+        self._reload_at: float | None = None
+        self._tenure = Tenure(rules.topic, rules.inputs)
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Works until ``stop`` says so; what was decided by then is committed. Raises UserError only."""
+        while not stop():
+            self._heartbeat()
+            self.step()
+        if self._tenure.live:
+            self._guarded(self._commit, [])
+
+    def step(self) -> None:
+        """One turn of the loop; blocks for ``POLL_SECONDS`` while there is nothing to do."""
+        self._guarded(self._step)
+
+    def _step(self) -> None:
+        batch = self._log.poll(POLL_RECORDS, self._patience())
+        unix, elapsed = self._clock.unix(), self._clock.elapsed()
+        if batch.reassigned or self._topics_changed():
+            self._reload_later(elapsed)
+        if self._reload_at is not None:
+            if elapsed >= self._reload_at:
+                self._reload(elapsed)
+            return
+        for record in batch.records:
+            self._read(record, unix, elapsed)
+        for end in batch.ends:
+            if end.partition in self._tenure.partitions:
+                self._tenure.partitions[end.partition].read_end(end.topic, end.offset)
+        if self._project(elapsed) and self._is_live(unix, elapsed):
+            self._resolve_doubts(elapsed)
+            self._push_back()
+            self._transact(unix, elapsed)
+
+    def _read(self, record: Record, unix: float, elapsed: float) -> None:
+        partition = self._tenure.partitions.get(record.partition)
+        if partition is None:
+            return
+        self.counts["read"] += 1
+        if record.topic != self._rules.topic:
+            partition.read_input(record, unix, elapsed)
+        else:
+            entity = partition.read_own(record, unix, elapsed)
+            if entity is not None and self._projection is not None:
+                self._tenure.unprojected.append((record, entity))
+
+    def _transact(self, unix: float, elapsed: float) -> None:
+        """Decides what is due and commits it, not oftener than ``transaction_interval`` unless there is more."""
+        since = elapsed - self._tenure.committed_at
+        if since < self._limits.transaction_interval and not self._tenure.more_is_due:
+            return
+        messages: list[Outgoing] = []
+        while len(messages) < self._most_events and (due := self._tenure.due(elapsed)) is not None:
+            partition, trigger = due
+            event = partition.fire(trigger, unix, elapsed)
+            if event is not None:
+                messages.append(Outgoing(partition.number, *event))
+        messages += self._births(unix, elapsed, self._most_events - len(messages))
+        self._tenure.more_is_due = len(messages) >= self._most_events
+        if messages or since >= self._limits.offsets_interval:
+            self._commit(messages)
+
+    def _births(self, unix: float, elapsed: float, most: int) -> list[Outgoing]:
+        if self._source is None or most <= 0:
+            return []
+        partitions = self._tenure.partitions
+        total = self._tenure.topics[self._rules.topic].partitions
+        return [
+            Outgoing(number, *partitions[number].give_birth(event, unix, elapsed))
+            for number, event in self._source.arrivals(elapsed, timestamp(unix), sorted(partitions), total, most)
+        ]
+
+    def _commit(self, messages: Sequence[Outgoing]) -> None:
+        """One transaction: the events, and the offset of every partition held, so that a member that lost its
+        place is fenced (an empty list of offsets would pass)."""
+        offsets = self._tenure.offsets()
+        if not messages and offsets == self._tenure.stored:
+            return
+        began = self._clock.elapsed()
+        self._log.transact(messages, offsets)
+        ended = self._clock.elapsed()
+        self._tenure.stored, self._tenure.committed_at, self._failures = offsets, ended, 0
+        self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
+        self.counts["transactions"] += 1
+        self.counts["published"] += len(messages)
+        if messages:
+            took = round((ended - began) * 1000, 1)
+            log.info("committed", events=len(messages), milliseconds=took, pending=self._tenure.pending)
+
+    # ---- reload --------------------------------------------------------------------------------------------
+
+    def _reload_later(self, at: float) -> None:
+        self._tenure = Tenure(self._rules.topic, self._rules.inputs)
+        self._reload_at = at
+
+    def _reload(self, elapsed: float) -> None:
+        tenure = begin(self._log, self._rules, self._limits, self._accept_loss)
+        if tenure is None:
+            self._reload_at = elapsed + TOPICS_PAUSE
+            return
+        self._tenure, self._reload_at = tenure, None
+        self._stall = (elapsed, tenure.missing)
+
+    def _is_live(self, unix: float, elapsed: float) -> bool:
+        """Step 5 of the reload: nothing is decided before every own partition has been read up to its mark."""
+        tenure = self._tenure
+        if tenure.live or not tenure.partitions:
+            return tenure.live
+        if tenure.missing:
+            self._complain_if_stalled(elapsed)
+            return False
+        for partition in tenure.partitions.values():
+            partition.go_live(unix, elapsed)
+        self._log.resume(tenure.input_places)
+        tenure.live = True
+        open_entities = sum(partition.open_entities for partition in tenure.partitions.values())
+        log.info("caught up", partitions=sorted(tenure.partitions), open_entities=open_entities)
+        return True
+
+    def _complain_if_stalled(self, elapsed: float) -> None:
+        since, missing = self._stall
+        if self._tenure.missing != missing:
+            self._stall = (elapsed, self._tenure.missing)
+        elif elapsed - since >= STALLED_SECONDS:
+            self._stall = (elapsed, missing)
+            log.error(
+                "no progress in reading the own topic: is a transaction of somebody else open in it?",
+                topic=self._rules.topic,
+                records_missing=missing,
+                partitions=[number for number, one in self._tenure.partitions.items() if one.missing],
+            )
+
+    def _topics_changed(self) -> bool:
+        """Whether a topic is another one, or has another number of partitions, than when the tenure began."""
+        topics = self._log.topics()
+        return any(topics.get(topic) != state for topic, state in self._tenure.topics.items())
+
+    def _guarded(self, action: Callable[..., None], *arguments: object) -> None:
+        """Turns every failure that ends by itself into a reload, after a pause that grows."""
+        try:
+            action(*arguments)
+        except (TransactionFailed, Unavailable) as error:
+            if isinstance(error, TransactionTimedOut):
+                self._most_events = max(SMALLEST_TRANSACTION, self._most_events // 2)
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures)
+            self._failures = min(self._failures + 1, 10)
+            self.counts["reloads"] += 1
+            self._reload_later(self._clock.elapsed() + pause)
+            log.warning("starting anew from the log", reason=str(error), seconds=round(pause, 1))
+
+    # ---- what waits ----------------------------------------------------------------------------------------
+
+    def _project(self, elapsed: float) -> bool:
+        """Brings the projection up to date before any offset says so; False while its database is away. The
+        partitions are paused then, and polling goes on, so that the group keeps this member."""
+        tenure = self._tenure
+        if self._projection is None or not tenure.unprojected:
+            return True
+        if tenure.project_at is not None and elapsed < tenure.project_at:
+            return False
+        try:
+            self._projection.apply(tenure.unprojected)
+        except Unavailable as error:
+            if tenure.project_at is None:
+                self._log.pause(tenure.own_places)
+                self._log.pause(tenure.input_places)
+            tenure.project_at = elapsed + DATABASE_PAUSE
+            log.warning("waiting for the database", reason=str(error), seconds=DATABASE_PAUSE)
+            return False
+        tenure.unprojected = []
+        if tenure.project_at is not None:
+            tenure.project_at = None
+            self._log.resume(tenure.own_places)
+            if tenure.live and not tenure.pushed_back:
+                self._log.resume(tenure.input_places)
+        return True
+
+    def _resolve_doubts(self, elapsed: float) -> None:
+        """A trigger whose entity may lie in own records that are not read yet waits for the own partition's end
+        as of now; one question to the broker settles all that are in doubt."""
+        tenure = self._tenure
+        for number, (mark, triggers) in list(tenure.doubted.items()):
+            if tenure.partitions[number].next >= mark:
+                del tenure.doubted[number]
+                tenure.partitions[number].resolve(triggers, elapsed)
+        in_doubt = [
+            number for number, one in tenure.partitions.items() if one.doubts and number not in tenure.doubted
+        ]
+        if in_doubt:
+            marks = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
+            for place, mark in marks.items():
+                partition = tenure.partitions[place.partition]
+                tenure.doubted[place.partition], partition.doubts = (mark, partition.doubts), []
+
+    def _push_back(self) -> None:
+        """Pauses the inputs, never the own topic, above ``pending_limit``; goes on below half of it."""
+        tenure = self._tenure
+        if not tenure.pushed_back and tenure.pending > self._limits.pending_limit:
+            self._log.pause(tenure.input_places)
+            tenure.pushed_back = True
+            log.warning("inputs paused", pending=tenure.pending)
+        elif tenure.pushed_back and tenure.pending < self._limits.pending_limit / 2:
+            self._log.resume(tenure.input_places)
+            tenure.pushed_back = False
+            log.info("inputs resumed", pending=tenure.pending)
+
+    def _patience(self) -> float:
+        """How long the next poll may wait: until something is due, and never long."""
+        elapsed = self._clock.elapsed()
+        wake = elapsed + POLL_SECONDS
+        if self._tenure.live:
+            earliest = self._tenure.committed_at + self._limits.transaction_interval
+            arrival = self._source.next_arrival() if self._source is not None else None
+            for due in (self._tenure.next_due, arrival):
+                if due is not None:
+                    wake = min(wake, max(due, earliest))
+        return max(0.0, wake - elapsed)

@@ -1,0 +1,398 @@
+"""The state of one partition number: the fold of the own topic, the triggers that wait, and the offsets that hold.
+
+No I/O and no clock here: records go in, decisions and offsets come out. Everything is forgotten at a reload and
+read again, so nothing in this module is ever undone.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import Any, NamedTuple
+
+import structlog
+
+from shop.contract.events import Event, parse, serialize
+from shop.contract.rules import Rules, Transition
+from shop.runtime.clock import timestamp
+from shop.runtime.log import Record
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the runtime; see the settings of the same names."""
+
+    transaction_events: int = 2000
+    transaction_interval: float = 0.05
+    offsets_interval: float = 1.0
+    dedupe_window: float = 300.0
+    hold_limit: int = 200_000
+    pending_limit: int = 100_000
+
+
+@dataclass(slots=True, eq=False)
+class Entity:
+    """What the fold knows of one entity. ``status`` is None while only triggers speak of it."""
+
+    id: str
+    status: StrEnum | None = None
+    value: bytes = b""
+    reached_at: float = 0.0
+    offset: int | None = None
+    """Where its latest event lies in the own partition; None until it has been read back."""
+    open: bool = True
+    """Whether another event of it is to come."""
+    scheduled: int = 0
+    triggers: int = 0
+    waiting: list["Trigger"] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Trigger:
+    """An event that asks for a transition; pending until it is closed. Without ``input`` it is an own event."""
+
+    entity: Entity
+    needs: StrEnum | None
+    becomes: StrEnum
+    due: float
+    record: Record | None = None
+    event: Event | None = None
+    input: "Input | None" = None
+    own_floor: int = 0
+    closed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Input:
+    """How far one input partition has been read, and what of it is pending, in offset order."""
+
+    next: int
+    end_at_reload: int
+    at_end: bool = False
+    latest: float = 0.0
+    pending: deque[Trigger] = field(default_factory=deque)
+
+    def first_pending(self) -> Trigger | None:
+        while self.pending and self.pending[0].closed:
+            self.pending.popleft()
+        return self.pending[0] if self.pending else None
+
+
+class Held(NamedTuple):
+    """An own record that was the latest of its entity when it was read."""
+
+    offset: int
+    timestamp: float
+    entity: Entity
+
+
+class Verdict(Enum):
+    """What a trigger is worth, given the state of its entity."""
+
+    READY = auto()
+    DONE = auto()
+    EARLY = auto()
+    DOUBTFUL = auto()
+    ILLEGAL = auto()
+
+
+class Partition:
+    """All entities whose events lie in one partition number.
+
+    ``schedule`` is called with each trigger that has a due time; ``fire`` is to be called with it when that has come.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        rules: Rules[Any],
+        limits: Limits,
+        own_start: int,
+        own_mark: int,
+        inputs: Mapping[str, Input],
+        schedule: Callable[["Partition", Trigger], None],
+    ) -> None:
+        self.number = number
+        self.inputs = inputs
+        self.next = own_start
+        self.counts: Counter[str] = Counter()
+        self.pending = 0
+        self.doubts: list[Trigger] = []
+        self._rules = rules
+        self._lifecycle = rules.lifecycle
+        self._limits = limits
+        self._own_start = own_start
+        self._own_mark = own_mark
+        self._schedule = schedule
+        self._entities: dict[str, Entity] = {}
+        self._history: deque[Held] = deque()
+        self._live = False
+
+    # ---- reading -------------------------------------------------------------------------------------------
+
+    def read_own(self, record: Record, unix: float, elapsed: float) -> Entity | None:
+        """Folds a record of the own topic; the entity when the record is its latest event, else None."""
+        self.next = record.offset + 1
+        entity = self._entities.get(record.key.decode("utf-8", "replace")) if record.key else None
+        if entity is not None and entity.offset is None and entity.value == record.value:
+            return self._hold(entity, record)
+        try:
+            event = parse(self._rules.topic, record.value)
+        except ValueError as error:
+            self._refuse("invalid", record, str(error))
+            return None
+        entity = self._entities.get(event.key) or self._entities.setdefault(event.key, Entity(event.key))
+        before = entity.status
+        if before is None or self._lifecycle.allows(before, event.status):
+            self._reach(entity, event, record.value or b"", self._reached_at(event, record))
+            held = self._hold(entity, record)
+            if self._live:
+                self._follow(entity, event, unix, elapsed)
+            return held
+        if before is event.status and entity.offset is None:
+            entity.value = record.value or b""
+            return self._hold(entity, record)
+        if not self._lifecycle.reaches(event.status, before):
+            self._refuse("illegal", record, f"{event.key} is {before}, it cannot become {event.status}")
+        return None
+
+    def read_input(self, record: Record, unix: float, elapsed: float) -> None:
+        """Takes in a record of somebody else's topic."""
+        source = self.inputs[record.topic]
+        source.next, source.at_end, source.latest = record.offset + 1, False, record.timestamp
+        try:
+            event = parse(record.topic, record.value)
+        except ValueError as error:
+            self._refuse("invalid", record, str(error))
+            return
+        transition = self._rules.transition(event)
+        if transition is None or transition.becomes is None:
+            return
+        entity_id = transition.entity_id
+        entity = self._entities.get(entity_id) or self._entities.setdefault(entity_id, Entity(entity_id))
+        trigger = Trigger(
+            entity,
+            transition.needs,
+            transition.becomes,
+            self._due(transition, self._reached_at(event, record), unix, elapsed),
+            record,
+            event,
+            source,
+            # What proves a trigger done that a predecessor may have handled lies somewhere above the own start.
+            self._own_start if record.offset < source.end_at_reload else self.next,
+        )
+        source.pending.append(trigger)
+        entity.triggers += 1
+        self.pending += 1
+        self._place(trigger, elapsed)
+
+    def read_end(self, topic: str, offset: int) -> None:
+        """Notes that everything below ``offset`` was read; it may lie beyond the last record's (a transaction's
+        marker has an offset of its own)."""
+        if topic == self._rules.topic:
+            self.next = max(self.next, offset)
+        else:
+            source = self.inputs[topic]
+            source.next, source.at_end = max(source.next, offset), True
+
+    # ---- deciding ------------------------------------------------------------------------------------------
+
+    @property
+    def missing(self) -> int:
+        """How many offsets of the own partition are still to be read before anything may be decided."""
+        return max(0, self._own_mark - self.next)
+
+    def go_live(self, unix: float, elapsed: float) -> None:
+        """Re-arms every open entity where it stood; from here on records lead to decisions."""
+        self._live = True
+        for entity in [one for one in self._entities.values() if one.open]:
+            self._follow(entity, parse(self._rules.topic, entity.value), unix, elapsed)
+
+    def fire(self, trigger: Trigger, unix: float, elapsed: float) -> tuple[str, bytes] | None:
+        """The event (entity id and value) that a trigger leads to now; None when it leads to none, or not yet.
+
+        The event is part of the fold from here on. Unless it is committed, a reload must follow.
+        """
+        entity = trigger.entity
+        entity.scheduled -= 1
+        if self._judge(trigger) is not Verdict.READY:
+            if trigger.input is not None:
+                self._place(trigger, elapsed)
+            self._reconsider(entity, elapsed)
+            return None
+        cause = trigger.event
+        if cause is None and trigger.record is not None:
+            cause = parse(trigger.record.topic, trigger.record.value)
+        latest = None if entity.status is None else entity.value
+        event = self._rules.decide(latest, cause, trigger.becomes, timestamp(unix))
+        value = serialize(event)
+        self._reach(entity, event, value, unix)
+        self._close(trigger)
+        self._follow(entity, event, unix, elapsed)
+        return entity.id, value
+
+    def give_birth(self, event: Event, unix: float, elapsed: float) -> tuple[str, bytes]:
+        """The event (entity id and value) of a new entity, which is part of the fold from here on. Unless it is
+        committed, a reload must follow."""
+        entity = self._entities[event.key] = Entity(event.key)
+        value = serialize(event)
+        self._reach(entity, event, value, unix)
+        self._follow(entity, event, unix, elapsed)
+        return entity.id, value
+
+    def resolve(self, doubts: list[Trigger], elapsed: float) -> None:
+        """Judges doubtful triggers once more, now that the own partition has been read up to where it ended after
+        they came: what its entity has not reached by now, it never will."""
+        for trigger in doubts:
+            self._place(trigger, elapsed, final=True)
+
+    def offsets(self) -> Iterator[tuple[str, int]]:
+        """The offset to store for each topic: whatever can be read again from there on is not finished, and what
+        proves the rest done is read again too."""
+        self._trim()
+        own = self._history[0].offset if self._history else self.next
+        for topic, source in self.inputs.items():
+            first = source.first_pending()
+            if first is not None:
+                own = min(own, first.own_floor)
+            elif source.next < source.end_at_reload:
+                own = min(own, self._own_start)
+            yield topic, source.next if first is None or first.record is None else first.record.offset
+        yield self._rules.topic, own
+
+    @property
+    def open_entities(self) -> int:
+        return sum(entity.open for entity in self._entities.values())
+
+    # ---- inside --------------------------------------------------------------------------------------------
+
+    def _reach(self, entity: Entity, event: Event, value: bytes, reached_at: float) -> None:
+        entity.status, entity.value, entity.reached_at, entity.offset = event.status, value, reached_at, None
+        entity.open = not self._lifecycle.is_final(event.status)
+
+    def _hold(self, entity: Entity, record: Record) -> Entity:
+        entity.offset = record.offset
+        if not entity.open:
+            entity.value = b""
+        self._history.append(Held(record.offset, record.timestamp, entity))
+        return entity
+
+    def _follow(self, entity: Entity, event: Event, unix: float, elapsed: float) -> None:
+        """Schedules what the latest event of an entity triggers by itself, and looks at what waited for it."""
+        transition = self._rules.transition(event)
+        if transition is not None and transition.becomes is None:
+            entity.open = False
+            entity.value = entity.value if entity.offset is None else b""
+        elif transition is not None and transition.becomes is not None:
+            entity.scheduled += 1
+            due = self._due(transition, entity.reached_at, unix, elapsed)
+            self._schedule(self, Trigger(entity, transition.needs, transition.becomes, due))
+        self._reconsider(entity, elapsed)
+
+    def _reconsider(self, entity: Entity, elapsed: float) -> None:
+        waiting, entity.waiting = entity.waiting, []
+        for trigger in waiting:
+            self._place(trigger, elapsed)
+
+    def _judge(self, trigger: Trigger) -> Verdict:
+        status = trigger.entity.status
+        if status is not None and self._lifecycle.reaches(trigger.becomes, status):
+            return Verdict.DONE
+        if status is trigger.needs:
+            return Verdict.READY
+        if trigger.needs is not None and self._lifecycle.reaches(status, trigger.needs):
+            return Verdict.EARLY if trigger.entity.scheduled else Verdict.DOUBTFUL
+        return Verdict.ILLEGAL
+
+    def _place(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
+        verdict = self._judge(trigger)
+        if verdict is not Verdict.READY or trigger.due > elapsed:
+            trigger.event = None
+        if verdict is Verdict.READY:
+            trigger.entity.scheduled += 1
+            self._schedule(self, trigger)
+        elif verdict is Verdict.EARLY:
+            trigger.entity.waiting.append(trigger)
+        elif verdict is Verdict.DOUBTFUL and not final:
+            self.doubts.append(trigger)
+        else:
+            if trigger.record is not None and verdict is not Verdict.DONE:
+                reason = f"{trigger.entity.id} is {trigger.entity.status}, {trigger.becomes} needs {trigger.needs}"
+                self._refuse("orphan" if verdict is Verdict.DOUBTFUL else "illegal", trigger.record, reason)
+            self._close(trigger)
+
+    def _close(self, trigger: Trigger) -> None:
+        if trigger.input is None or trigger.closed:
+            return
+        trigger.closed, trigger.record, trigger.event = True, None, None
+        self.pending -= 1
+        entity = trigger.entity
+        entity.triggers -= 1
+        if entity.status is None and not entity.triggers:
+            self._entities.pop(entity.id, None)
+
+    def _trim(self) -> None:
+        """Forgets, in log order, what no trigger that may still come can need: closed entities beyond the dedupe
+        window, and, loudly, what has held more than ``hold_limit`` records back."""
+        horizon = self._horizon()
+        while self._history:
+            offset, read_at, entity = self._history[0]
+            latest = entity.offset == offset
+            if self.next - offset <= self._limits.hold_limit:
+                if (latest and (entity.open or entity.triggers)) or read_at >= horizon:
+                    return
+            elif latest and entity.open:
+                self._let_go(entity, offset)
+            self._history.popleft()
+            if latest:
+                self._entities.pop(entity.id, None)
+
+    def _horizon(self) -> float:
+        oldest = self._history[-1].timestamp if self._history else 0.0
+        for source in self.inputs.values():
+            first = source.first_pending()
+            if first is not None and first.record is not None:
+                oldest = min(oldest, first.record.timestamp)
+            elif not source.at_end:
+                oldest = min(oldest, source.latest)
+        return oldest - self._limits.dedupe_window
+
+    def _let_go(self, entity: Entity, offset: int) -> None:
+        self.counts["let_go"] += 1
+        log.error(
+            "entity let go: it waited too long",
+            topic=self._rules.topic,
+            partition=self.number,
+            offset=offset,
+            entity=entity.id,
+            status=entity.status,
+            held_records=self.next - offset,
+        )
+        entity.open = False
+        for trigger in entity.waiting:
+            self._close(trigger)
+        entity.waiting = []
+
+    def _refuse(self, kind: str, record: Record, reason: str) -> None:
+        self.counts[kind] += 1
+        log.warning(
+            f"{kind} message ignored",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason.replace("\n", " ")[:300],
+        )
+
+    @staticmethod
+    def _reached_at(event: Event, record: Record) -> float:
+        """When a status was reached: a clock in the future must hold nothing up, so the broker's time bounds it."""
+        if event.updated_at is None:
+            return record.timestamp
+        return min(event.updated_at.timestamp(), record.timestamp)
+
+    @staticmethod
+    def _due(transition: Transition, reached_at: float, unix: float, elapsed: float) -> float:
+        """When to act, in elapsed seconds: a wrong clock here may shorten a delay and never prolong it."""
+        return elapsed + min(transition.delay, reached_at + transition.delay - unix)

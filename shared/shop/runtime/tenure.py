@@ -1,0 +1,163 @@
+"""The time between two reloads: the partitions held, what is known of them, and the one way to get there.
+
+Assignment, abort, rewind, fatal error, fencing, a time-out of unknown outcome and a topic made anew all end a tenure.
+It is dropped as a whole, and ``begin`` makes the next one from the log alone.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import structlog
+
+from shop.contract.rules import Rules
+from shop.runtime.errors import UserError
+from shop.runtime.log import Committed, Log, Record, TopicPartition, TopicState
+from shop.runtime.partition import Entity, Input, Limits, Partition, Trigger
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class Tenure:
+    """All state of the loop that a reload forgets. ``live``: the fold is complete and decisions may be made."""
+
+    own_topic: str
+    input_topics: tuple[str, ...]
+    topics: Mapping[str, TopicState] = field(default_factory=dict)
+    partitions: dict[int, Partition] = field(default_factory=dict)
+    live: bool = False
+    stored: Mapping[TopicPartition, Committed] = field(default_factory=dict)
+    committed_at: float = float("-inf")
+    more_is_due: bool = False
+    pushed_back: bool = False
+    unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
+    project_at: float | None = None
+    """When to try the projection again; None while its database answers."""
+    doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
+    """Per partition number: triggers in doubt, and the own end to read up to before they are judged."""
+    _timers: list[tuple[float, int, Partition, Trigger]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=count)
+
+    def schedule(self, partition: Partition, trigger: Trigger) -> None:
+        heapq.heappush(self._timers, (trigger.due, next(self._order), partition, trigger))
+
+    def due(self, elapsed: float) -> tuple[Partition, Trigger] | None:
+        """Takes the next trigger whose time has come, in the order of their times."""
+        if not self._timers or self._timers[0][0] > elapsed:
+            return None
+        _, _, partition, trigger = heapq.heappop(self._timers)
+        return partition, trigger
+
+    @property
+    def next_due(self) -> float | None:
+        return self._timers[0][0] if self._timers else None
+
+    @property
+    def pending(self) -> int:
+        return sum(partition.pending for partition in self.partitions.values())
+
+    @property
+    def missing(self) -> int:
+        """Own records to be read before anything may be decided."""
+        return sum(partition.missing for partition in self.partitions.values())
+
+    @property
+    def own_places(self) -> list[TopicPartition]:
+        return [TopicPartition(self.own_topic, number) for number in self.partitions]
+
+    @property
+    def input_places(self) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for topic in self.input_topics for number in self.partitions]
+
+    def offsets(self) -> dict[TopicPartition, Committed]:
+        """What to store for every partition held, each with the id of its topic."""
+        return {
+            TopicPartition(topic, number): Committed(offset, self.topics[topic].topic_id)
+            for number, partition in self.partitions.items()
+            for topic, offset in partition.offsets()
+        }
+
+
+def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> Tenure | None:
+    """Starts anew from the log; None while the topics do not fit together. The order of the steps is what makes it
+    safe; step 5, to decide nothing before every mark is reached, is the loop's."""
+    # 1. No predecessor in this slot can commit any more.
+    source.renew()
+    tenure = Tenure(rules.topic, rules.inputs)
+    numbers = _numbers(source, tenure)
+    if numbers is None:
+        return None
+    held = [TopicPartition(topic, number) for number in numbers for topic in tenure.topics]
+    # 2. A predecessor in another slot may still finish until this returns.
+    stored = source.committed(held)
+    # 3. Only now the ends: everything that anyone committed before lies below.
+    marks = source.high_watermarks(held)
+    beginnings = source.beginnings(held)
+    starts = {
+        place: _start(place, tenure.topics, stored.get(place), (beginnings[place], marks[place]), accept_loss)
+        for place in held
+    }
+    for number in numbers:
+        own = TopicPartition(rules.topic, number)
+        inputs = {topic: TopicPartition(topic, number) for topic in rules.inputs}
+        tenure.partitions[number] = Partition(
+            number,
+            rules,
+            limits,
+            starts[own],
+            marks[own],
+            {topic: Input(starts[place], marks[place]) for topic, place in inputs.items()},
+            tenure.schedule,
+        )
+    # 4. Explicit offsets; the inputs wait until the fold is complete.
+    source.start(starts)
+    source.pause(tenure.input_places)
+    log.info("reading the own topic", partitions=numbers, records=tenure.missing)
+    return tenure
+
+
+def _numbers(source: Log, tenure: Tenure) -> list[int] | None:
+    """The partition numbers that are ours in all topics; None while it is not safe to act on any."""
+    topics = source.topics()
+    needed = (tenure.own_topic, *tenure.input_topics)
+    counts = {topic: topics[topic].partitions if topic in topics else 0 for topic in needed}
+    if len(set(counts.values())) > 1 or 0 in counts.values():
+        source.start({})
+        log.warning("waiting: the topics must all exist and have equally many partitions", partitions=counts)
+        return None
+    tenure.topics = {topic: topics[topic] for topic in needed}
+    assigned = source.assignment()
+    return [
+        number
+        for number in range(counts[tenure.own_topic])
+        if all(TopicPartition(topic, number) in assigned for topic in needed)
+    ]
+
+
+def _start(
+    place: TopicPartition,
+    topics: Mapping[str, TopicState],
+    stored: Committed | None,
+    held_range: tuple[int, int],
+    accept_loss: bool,
+) -> int:
+    """Where to read on: at the stored offset, or from the start of a topic that was made anew since."""
+    beginning, end = held_range
+    if stored is None:
+        return beginning
+    if stored.topic_id and stored.topic_id != topics[place.topic].topic_id:
+        log.error("topic was made anew: reading it from its start", topic=place.topic, partition=place.partition)
+        return beginning
+    if beginning <= stored.offset <= end:
+        return stored.offset
+    lost = (
+        f"{place.topic}/{place.partition}: the stored offset {stored.offset} is not in the topic any more, "
+        f"which holds {beginning} to {end}"
+    )
+    if not accept_loss:
+        raise UserError(f"{lost}; start once with --accept-loss to go on from what is there")
+    log.error("loss accepted", gap=lost)
+    return beginning if stored.offset < beginning else end
