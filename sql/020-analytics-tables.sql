@@ -10,7 +10,7 @@ USE analytics;
 
 CREATE TABLE IF NOT EXISTS kafka_log (
   log_id     INT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'Short name of this log in all other tables',
-  topic      VARCHAR(249) NOT NULL COMMENT 'Name of the topic',
+  topic      VARCHAR(249) NOT NULL COMMENT 'The topic, which is also its fact table',
   topic_id   CHAR(22)     NOT NULL COMMENT 'Kafka''s own id of the topic: another one when it is deleted and made anew',
   cluster_id VARCHAR(64)  NOT NULL COMMENT 'Kafka''s own id of the cluster',
   first_seen DATETIME(6)  NOT NULL DEFAULT UTC_TIMESTAMP(6) COMMENT 'When analytics first met this log',

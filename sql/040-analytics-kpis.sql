@@ -97,7 +97,8 @@ WHERE dead_letter.received_at >= kpi_since();
 --   per_second  their number over the time since the first of them (a window that has just begun is not diluted)
 --   newest      broker time of the newest
 CREATE OR REPLACE VIEW kpi_events AS
-SELECT topic, events, events / GREATEST(1, TIMESTAMPDIFF(MICROSECOND, oldest, UTC_TIMESTAMP(6)) / 1e6) AS per_second, newest
+SELECT topic, events, newest,
+       COALESCE(events / GREATEST(1, TIMESTAMPDIFF(MICROSECOND, oldest, UTC_TIMESTAMP(6)) / 1e6), 0) AS per_second
 FROM (
   SELECT 'checkout' AS topic, COUNT(*) AS events, MIN(kafka_timestamp) AS oldest, MAX(kafka_timestamp) AS newest
   FROM checkout WHERE kafka_timestamp >= kpi_since()

@@ -7,7 +7,7 @@ CREATE USER IF NOT EXISTS 'analytics'@'%' IDENTIFIED BY 'analyticspw';
 CREATE USER IF NOT EXISTS 'fulfillment'@'%' IDENTIFIED BY 'fulfillmentpw';
 CREATE USER IF NOT EXISTS 'auditor'@'%' IDENTIFIED BY 'auditorpw';
 
-GRANT SELECT ON analytics.* TO 'user'@'%';
+GRANT SELECT, SHOW VIEW ON analytics.* TO 'user'@'%';
 GRANT SELECT, INSERT ON analytics.* TO 'analytics'@'%';
 GRANT SELECT, INSERT, UPDATE ON fulfillment.fulfillment TO 'fulfillment'@'%';
 GRANT SELECT ON analytics.* TO 'auditor'@'%';

@@ -1,0 +1,65 @@
+"""What goes from the thread that reads to the thread that loads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from confluent_kafka import Message
+
+from analytics_service.dead_letters import DeadLetter, encode_headers
+from analytics_service.rows import Child
+from analytics_service.streams import Partition, Place
+
+
+class Fact(NamedTuple):
+    """A valid message: its row as a line for LOAD DATA, what the row refers to, and the message itself, which is
+    needed whole should the database refuse the row."""
+
+    table: str
+    line: str
+    cart: Child | None
+    address: Child | None
+    log_id: int
+    timestamp: str
+    message: Message
+
+    def refused(self, reason: str) -> DeadLetter:
+        """The message as a dead letter."""
+        return dead_letter(self.message, self.log_id, self.timestamp, reason)
+
+
+def dead_letter(message: Message, log_id: int, timestamp: str | None, reason: str) -> DeadLetter:
+    """The whole message, put away."""
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    key, value, headers = message.key(), message.value(), message.headers()
+    return DeadLetter(
+        log_id, partition, offset, timestamp, reason,
+        key, value, encode_headers(headers),  # type: ignore[arg-type]  # bytes, unless a deserializer is set
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive messages of some partitions, for one database transaction.
+
+    ``generation``    the reading that it belongs to; a later one starts again from the database
+    ``tables``        the fact table of each log in it
+    ``topic_ids``     the topics as they were when the reading began
+    ``predecessors``  the last stored offset before it, per partition; -1: none
+    ``next_offsets``  where reading goes on after it
+    """
+
+    generation: int
+    tables: Mapping[int, str]
+    topic_ids: Mapping[str, str]
+    opened_at: float
+    predecessors: dict[Partition, int] = field(default_factory=dict)
+    next_offsets: dict[Place, int] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    size: int = 0
+
+    def __len__(self) -> int:
+        return len(self.facts) + len(self.letters)

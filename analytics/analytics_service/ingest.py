@@ -1,0 +1,299 @@
+"""The thread that reads: polls, validates, formats, and hands batches to the loader.
+
+There is one way in, ``_begin``: after an assignment, a collision, an error of the database or the broker, or a topic
+made anew, everything read so far is dropped and reading starts again at what the database says.
+"""
+
+import time
+from collections.abc import Callable
+
+import confluent_kafka as ck
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from analytics_service.batch import Batch, Fact, dead_letter
+from analytics_service.dead_letters import reason_of
+from analytics_service.kafka import Broker, TopicWatch
+from analytics_service.loader import Loader
+from analytics_service.reading import Reading, begin
+from analytics_service.rows import milliseconds, row
+from analytics_service.settings import AnalyticsSettings
+from analytics_service.store import Collision
+from analytics_service.streams import Place, Streams
+from shop.contract.events import parse
+from shop.edges.database import explain
+from shop.runtime.errors import Unavailable, UserError
+
+BATCH_BYTES = 4 * 1024 * 1024
+CHUNK = 1000
+IDLE_SECONDS = 0.5
+COMMIT_SECONDS = 1.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+FINISH_SECONDS = 3.0
+WARN_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Ingest:
+    """Stores every message of the topics exactly once, until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: AnalyticsSettings,
+        consumer: ck.Consumer,
+        broker: Broker,
+        engine: Engine,
+        loader: Loader,
+    ) -> None:
+        self._settings = settings
+        self._streams = Streams(settings.namespace)
+        self._consumer = consumer
+        self._broker = broker
+        self._engine = engine
+        self._loader = loader
+        self._watch = TopicWatch(broker)
+        self._generation = 0
+        self._assigned: list[Place] = []
+        self._reading: Reading | None = None
+        self._batch: Batch | None = None
+        self._begin_at = 0.0
+        self._pause = SHORTEST_PAUSE
+        self._look_at = 0.0
+        self._committed: dict[Place, int] = {}
+        self._commit_at = 0.0
+        self._warned_at = float("-inf")
+        self._time: tuple[int | None, str] = (None, "")
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Blocks until ``stop``. Raises UserError for what only a person can mend."""
+        self._consumer.subscribe(
+            self._streams.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+        while not stop():
+            self._notice_failures()
+            if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
+                self._try_to_begin()
+            self._read()
+            self._hand_over_when_due(stop)
+            self._commit_offsets()
+        self._finish()
+
+    # ---- membership ----------------------------------------------------------------------------------------
+
+    def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        self._assigned = [Place(one.topic, one.partition) for one in partitions]
+        self._drop()
+        # Nothing is read before the database says from where.
+        consumer.assign([])
+
+    def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
+        self._assigned = []
+        self._drop()
+        consumer.unassign()
+
+    def _drop(self) -> None:
+        self._reading = self._batch = None
+        self._generation += 1
+        self._loader.discard(self._generation)
+        self._begin_at = 0.0
+        self._committed = {}
+
+    def _start_again(self, reason: str, pause: float = 0.0) -> None:
+        log.warning("starting again from the database", reason=reason)
+        self._drop()
+        self._consumer.assign([])
+        self._begin_at = time.monotonic() + pause
+
+    # ---- failures ------------------------------------------------------------------------------------------
+
+    def _notice_failures(self) -> None:
+        failure = self._loader.failure
+        if failure is not None:
+            if isinstance(failure, DBAPIError):
+                failure = explain(failure, self._settings)
+            if not isinstance(failure, Collision | Unavailable):
+                raise failure
+            self._start_again(str(failure))
+        reading = self._reading
+        if reading is not None and self._watch.changed(reading.topic_ids):
+            self._start_again("a topic was made anew")
+        elif reading is not None and reading.cut_off and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LONGEST_PAUSE
+            held = self._broker.ranges(reading.cut_off)
+            if any(held[place].end >= reading.progress[place].read for place in reading.cut_off):
+                self._start_again("a topic that was cut off is long enough again")
+
+    def _failed(self, error: ck.KafkaError) -> None:
+        if error.code() == ck.KafkaError._FENCED or error.code() == ck.KafkaError.FENCED_INSTANCE_ID:
+            raise UserError(f"another process runs as INSTANCE={self._settings.instance}: give each its own INSTANCE")
+        if error.fatal():
+            raise RuntimeError(f"the consumer failed: {error}")
+        if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
+            self._start_again(f"an offset is not in the topic: {error.str()}")
+        elif time.monotonic() - self._warned_at >= WARN_SECONDS:
+            self._warned_at = time.monotonic()
+            log.warning("waiting for Kafka", address=self._settings.kafka_bootstrap, reason=error.str())
+
+    # ---- the one way in ------------------------------------------------------------------------------------
+
+    def _try_to_begin(self) -> None:
+        try:
+            self._begin()
+            self._pause = SHORTEST_PAUSE
+        except (Unavailable, DBAPIError) as failure:
+            reason = explain(failure, self._settings) if isinstance(failure, DBAPIError) else failure
+            if isinstance(reason, UserError):
+                raise reason from None
+            log.warning("waiting", reason=str(reason), seconds=self._pause)
+            self._begin_at = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _begin(self) -> None:
+        if not self._loader.idle(IDLE_SECONDS):
+            return  # what is being stored must be counted: the next turn tries again
+        self._loader.forget()
+        reading = begin(
+            self._generation,
+            self._assigned,
+            broker=self._broker,
+            engine=self._engine,
+            streams=self._streams,
+            accept_loss=self._settings.accept_loss,
+        )
+        self._consumer.assign(
+            [
+                ck.TopicPartition(*place, progress.read)
+                for place, progress in reading.progress.items()
+                if place not in reading.cut_off
+            ]
+        )
+        self._reading = reading
+        log.info("reading", partitions=len(reading.progress), behind=reading.behind)
+
+    # ---- reading -------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        batch = self._batch
+        if batch is None:
+            # consume() would wait its whole time-out, so the first message is polled for.
+            first = self._consumer.poll(IDLE_SECONDS)
+            messages = [] if first is None else [first]
+        else:
+            patience = max(0.0, batch.opened_at + self._settings.batch_seconds - time.monotonic())
+            room = max(1, self._settings.batch_messages - len(batch))
+            messages = self._consumer.consume(min(CHUNK, room), patience)
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._take(message)
+            elif error.code() == ck.KafkaError._PARTITION_EOF:
+                self._note_end(message)
+            else:
+                self._failed(error)
+
+    def _note_end(self, message: ck.Message) -> None:
+        if self._reading is not None:
+            place = Place(message.topic(), message.partition())  # type: ignore[arg-type]  # set on this event
+            self._reading.progress[place].end = message.offset()  # type: ignore[assignment]  # likewise
+
+    def _take(self, message: ck.Message) -> None:
+        reading = self._reading
+        if reading is None:
+            return  # read before a rebalance; it will be read again
+        topic, offset = message.topic(), message.offset()
+        assert topic is not None
+        assert offset is not None
+        place = Place(topic, message.partition())  # type: ignore[arg-type]  # None only in a message made by hand
+        progress = reading.progress[place]
+        partition = progress.partition
+        if offset < progress.read:
+            self._start_again(f"{topic} partition {place.partition} gave offset {offset} before {progress.read}")
+            return
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = Batch(reading.generation, reading.tables, reading.topic_ids, time.monotonic())
+        batch.predecessors.setdefault(partition, progress.last)
+        batch.next_offsets[place] = progress.read = offset + 1
+        progress.last = offset
+        batch.size += len(message)
+        timestamp = None
+        try:
+            timestamp = self._timestamp(message)
+            table = reading.tables[partition.log_id]
+            rows = row(parse(table, message.value()))  # type: ignore[arg-type]  # bytes: no deserializer is set
+            line = f"{partition.log_id}\t{place.partition}\t{offset}\t{timestamp}\t{rows.fields}"
+            batch.facts.append(Fact(table, line, rows.cart, rows.address, partition.log_id, timestamp, message))
+        except ValueError as error:
+            letter = dead_letter(message, partition.log_id, timestamp, reason_of(error))
+            log.warning("dead letter", topic=topic, partition=letter.partition, offset=offset, reason=letter.reason)
+            batch.letters.append(letter)
+
+    def _timestamp(self, message: ck.Message) -> str:
+        kind, unix_ms = message.timestamp()
+        if kind == ck.TIMESTAMP_NOT_AVAILABLE:
+            raise ValueError("the broker tells no time for the message")
+        if unix_ms == self._time[0]:
+            return self._time[1]
+        try:
+            self._time = (unix_ms, milliseconds(unix_ms))
+        except (ValueError, OverflowError, OSError):
+            raise ValueError(f"the message's time, {unix_ms} ms since 1970, is beyond what can be stored") from None
+        return self._time[1]
+
+    # ---- handing over --------------------------------------------------------------------------------------
+
+    def _hand_over_when_due(self, stop: Callable[[], bool]) -> None:
+        batch = self._batch
+        if batch is None or not (
+            len(batch) >= self._settings.batch_messages
+            or batch.size >= BATCH_BYTES
+            or time.monotonic() - batch.opened_at >= self._settings.batch_seconds
+        ):
+            return
+        self._batch = None
+        paused = False
+        while not self._loader.put(batch, IDLE_SECONDS):
+            if batch.generation != self._generation or self._loader.failure is not None or stop():
+                return
+            if not paused:
+                log.info("the database is slow: reading pauses")
+                self._consumer.pause(self._consumer.assignment())
+                paused = True
+            # Keeps us in the group. Nothing is expected while paused, and what comes all the same is not lost.
+            message = self._consumer.poll(0)
+            if message is not None and message.error() is None:
+                self._take(message)
+        if paused and batch.generation == self._generation:
+            self._consumer.resume(self._consumer.assignment())
+
+    # ---- offsets in Kafka, for tools that show the lag ------------------------------------------------------
+
+    def _commit_offsets(self) -> None:
+        reading = self._reading
+        while (batch := self._loader.stored()) is not None:
+            if reading is not None and batch.generation == reading.generation:
+                for place, offset in batch.next_offsets.items():
+                    reading.progress[place].stored = offset
+        if reading is None or time.monotonic() < self._commit_at:
+            return
+        self._commit_at = time.monotonic() + COMMIT_SECONDS
+        done = {place: progress.done for place, progress in reading.progress.items()}
+        news = {place: offset for place, offset in done.items() if self._committed.get(place) != offset}
+        if news:
+            self._committed = done
+            self._consumer.commit(
+                offsets=[ck.TopicPartition(*place, offset) for place, offset in news.items()], asynchronous=True
+            )
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        if self._batch is not None and self._loader.put(self._batch, 1.0):
+            self._batch = None
+        if not self._loader.finish(FINISH_SECONDS):
+            log.warning("the database did not answer in time; what was read will be read again")
+        self._commit_at = 0.0
+        self._commit_offsets()
+        self._consumer.close()

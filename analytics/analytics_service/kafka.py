@@ -1,0 +1,170 @@
+"""The consumer's configuration, and what the ingest asks of the broker besides messages."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+import confluent_kafka as ck
+import structlog
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from analytics_service.settings import AnalyticsSettings
+from analytics_service.streams import Place, Streams
+from shop.runtime.errors import Unavailable, UserError
+
+REPLY_SECONDS = 5.0
+SESSION_SECONDS = 10
+DESCRIBE_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+_AS_KAFKA_PRINTS_IT = str.maketrans("+/", "-_")
+
+Ids = Mapping[str, str]
+"""Topic ids by topic; a topic that does not exist is not in it."""
+
+
+class Range(NamedTuple):
+    """What a partition holds: offsets from ``first`` up to, but not with, ``end`` (the high watermark)."""
+
+    first: int
+    end: int
+
+
+def client(settings: AnalyticsSettings, logger: logging.Logger) -> dict[str, Any]:
+    """What all our clients have in common."""
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "client.id": f"{settings.namespace}analytics-{settings.instance}",
+        "logger": logger,
+        # Partitions that are added while running are picked up within this time.
+        "topic.metadata.refresh.interval.ms": 5000,
+        "reconnect.backoff.max.ms": 2000,
+    }
+
+
+def consumer(settings: AnalyticsSettings, logger: logging.Logger) -> dict[str, Any]:
+    """The consumer's configuration: where to start is always said by the database, never by Kafka."""
+    return client(settings, logger) | {
+        "group.id": Streams(settings.namespace).group,
+        "group.instance.id": f"{settings.namespace}analytics-{settings.instance}",
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": SESSION_SECONDS * 1000,
+        "heartbeat.interval.ms": 1000,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # Tells the offset behind a trailing transaction marker, so that the lag shown at rest is 0.
+        "enable.partition.eof": True,
+        # An offset that retention removed must be loud, not a jump.
+        "auto.offset.reset": "error",
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 16_384,
+    }
+
+
+class Broker:
+    """Asks the broker what it has. Safe to use from several threads.
+
+    Every call blocks for ``REPLY_SECONDS`` at most, as good as, and raises Unavailable when there is no answer.
+    """
+
+    def __init__(self, admin: AdminClient, streams: Streams, address: str) -> None:
+        self._admin = admin
+        self._streams = streams
+        self._address = address
+
+    def cluster_id(self) -> str:
+        """Kafka's own id of the cluster."""
+        return str(self._answer(self._admin.describe_cluster(request_timeout=REPLY_SECONDS)).cluster_id)
+
+    def topic_ids(self) -> dict[str, str]:
+        """Kafka's own ids of those of our topics that exist now."""
+        return self.answered(self.ask_topic_ids())
+
+    def ask_topic_ids(self) -> "Mapping[str, Future[Any]]":
+        """The same question, without waiting for the answer."""
+        return self._admin.describe_topics(ck.TopicCollection(self._streams.topics), request_timeout=REPLY_SECONDS)
+
+    def answered(self, futures: "Mapping[str, Future[Any]]") -> dict[str, str]:
+        """The topic ids that were asked for."""
+        ids = {}
+        for topic, future in futures.items():
+            description = self._answer(future, missing=ck.KafkaError.UNKNOWN_TOPIC_OR_PART)
+            if description is not None:
+                # librdkafka prints base64 with + and /, Kafka's own tools with - and _.
+                ids[topic] = str(description.topic_id).translate(_AS_KAFKA_PRINTS_IT)
+        return ids
+
+    def wait_until_ready(self, stop: Callable[[], bool], sleep: Callable[[float], None]) -> None:
+        """Blocks until the broker answers or ``stop`` says so; says what it waits for.
+
+        Raises UserError that names a missing topic: no waiting would mend that.
+        """
+        pause = 0.5
+        while not stop():
+            try:
+                ids = self.topic_ids()
+            except Unavailable as failure:
+                log.warning("waiting for Kafka", address=self._address, seconds=pause, reason=str(failure))
+                sleep(pause)
+                pause = min(2 * pause, 10.0)
+                continue
+            missing = [topic for topic in self._streams.topics if topic not in ids]
+            if missing:
+                raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
+            return
+
+    def ranges(self, places: Iterable[Place]) -> dict[Place, Range]:
+        """Which offsets the partitions hold."""
+        first = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        end = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {place: Range(first[place], end[place]) for place in first}
+
+    def _offsets(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
+        asked = {ck.TopicPartition(*place): spec for place in places}
+        if not asked:
+            return {}
+        answers = self._admin.list_offsets(
+            asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED, request_timeout=REPLY_SECONDS
+        )
+        return {Place(at.topic, at.partition): self._answer(future).offset for at, future in answers.items()}
+
+    def _answer(self, future: "Future[Any]", missing: int | None = None) -> Any:
+        try:
+            return future.result(2 * REPLY_SECONDS)
+        except ck.KafkaException as failure:
+            if failure.args[0].code() == missing:
+                return None
+            raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
+        except TimeoutError:
+            raise Unavailable(f"Kafka at {self._address} does not answer in time") from None
+
+
+class TopicWatch:
+    """Notices that a topic was deleted and made anew, without ever blocking."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._asked_at = float("-inf")
+        self._question: Mapping[str, Future[Any]] = {}
+
+    def changed(self, known: Ids) -> bool:
+        """Whether the broker has, as of a few seconds ago, other topics of these names than ``known``.
+
+        A topic that is gone has not changed yet: there is nothing to read before it is made anew.
+        """
+        if self._question and all(future.done() for future in self._question.values()):
+            question, self._question = self._question, {}
+            try:
+                now = self._broker.answered(question)
+            except Unavailable:
+                return False  # the consumer finds that out too, and says so
+            return any(known.get(topic) != topic_id for topic, topic_id in now.items())
+        if not self._question and time.monotonic() - self._asked_at >= DESCRIBE_SECONDS:
+            self._asked_at = time.monotonic()
+            self._question = self._broker.ask_topic_ids()
+        return False
