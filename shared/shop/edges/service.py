@@ -44,6 +44,7 @@ def serve(
     client_logger = service_logging.configure(settings, rules.topic, clock.elapsed)
     options = KafkaOptions(
         bootstrap=settings.kafka_bootstrap,
+        namespace=settings.namespace,
         group=rules.topic,
         instance=settings.instance,
         own_topic=rules.topic,

@@ -19,6 +19,11 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
         description="slot of this instance; each running instance of a service has its own",
     )
+    namespace: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="put before the names of topics, groups and transactional ids: several systems on one Kafka",
+    )
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
 

@@ -29,9 +29,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class KafkaOptions:
-    """How a service reaches Kafka, and as whom. ``client`` goes to every librdkafka client unchanged."""
+    """How a service reaches Kafka, and as whom. ``namespace`` stands before every name that the broker sees and
+    none that the runtime sees; ``client`` goes to every librdkafka client unchanged."""
 
     bootstrap: str
+    namespace: str
     group: str
     instance: str
     own_topic: str
@@ -40,12 +42,13 @@ class KafkaOptions:
     logger: logging.Logger
 
     @property
-    def topics(self) -> tuple[str, ...]:
-        return (self.own_topic, *self.input_topics)
+    def topics(self) -> list[str]:
+        """The broker's names of all topics, the own one first."""
+        return [self.namespace + topic for topic in (self.own_topic, *self.input_topics)]
 
     @property
     def slot(self) -> str:
-        return f"{self.group}-{self.instance}"
+        return f"{self.namespace}{self.group}-{self.instance}"
 
     def common(self) -> dict[str, Any]:
         return {
@@ -59,7 +62,7 @@ class KafkaOptions:
 
     def consumer(self) -> dict[str, Any]:
         return self.common() | {
-            "group.id": self.group,
+            "group.id": self.namespace + self.group,
             "group.instance.id": self.slot,
             "group.protocol": "classic",
             "partition.assignment.strategy": "range",
@@ -117,7 +120,7 @@ class KafkaLog:
             try:
                 self._topics = self._described(
                     self._admin.describe_topics(
-                        ck.TopicCollection(list(self._options.topics)), request_timeout=REPLY_SECONDS
+                        ck.TopicCollection(self._options.topics), request_timeout=REPLY_SECONDS
                     )
                 )
                 break
@@ -127,7 +130,7 @@ class KafkaLog:
                 pause = min(pause * 2, 10.0)
         else:
             return
-        missing = [topic for topic in self._options.topics if topic not in self._topics]
+        missing = [topic for topic in self._options.topics if self._ours(topic) not in self._topics]
         if missing:
             raise UserError(
                 f"Kafka at {self._options.bootstrap} has no topic {', '.join(missing)}: run ./init-kafka.sh"
@@ -145,7 +148,7 @@ class KafkaLog:
     def _join(self) -> None:
         consumer = self._consumer_of(self._options.consumer())
         consumer.subscribe(
-            list(self._options.topics),
+            self._options.topics,
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
@@ -153,7 +156,7 @@ class KafkaLog:
         self._consumer = consumer
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        self._assignment = frozenset(TopicPartition(one.topic, one.partition) for one in partitions)
+        self._assignment = frozenset(map(self._place, partitions))
         self._reassigned = True
         # Nothing is read before the reload says from where.
         consumer.assign([])
@@ -162,6 +165,15 @@ class KafkaLog:
         self._assignment = frozenset()
         self._reassigned = True
         consumer.unassign()
+
+    def _ours(self, topic: str) -> str:
+        return topic[len(self._options.namespace) :]
+
+    def _place(self, theirs: ck.TopicPartition) -> TopicPartition:
+        return TopicPartition(self._ours(theirs.topic), theirs.partition)
+
+    def _theirs(self, place: TopicPartition, offset: int = -1001, metadata: str = "") -> ck.TopicPartition:
+        return ck.TopicPartition(self._options.namespace + place.topic, place.partition, offset, metadata)
 
     # ---- reading -------------------------------------------------------------------------------------------
 
@@ -176,7 +188,7 @@ class KafkaLog:
             if error is None:
                 records.append(
                     Record(
-                        message.topic(),  # type: ignore[arg-type]  # None only in a message made by hand
+                        self._ours(message.topic()),  # type: ignore[arg-type]  # None only in a message made by hand
                         message.partition(),  # type: ignore[arg-type]
                         message.offset(),  # type: ignore[arg-type]
                         message.timestamp()[1] / 1000,
@@ -185,7 +197,7 @@ class KafkaLog:
                     )
                 )
             elif error.code() == ck.KafkaError._PARTITION_EOF:
-                ends.append(End(message.topic(), message.partition(), message.offset()))  # type: ignore[arg-type]
+                ends.append(End(self._ours(message.topic()), message.partition(), message.offset()))  # type: ignore[arg-type]
             else:
                 self._consumer_failed(error)
         reassigned, self._reassigned = self._reassigned, False
@@ -206,13 +218,13 @@ class KafkaLog:
         return self._assignment
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self._reader().assign([ck.TopicPartition(*place, offset) for place, offset in offsets.items()])
+        self._reader().assign([self._theirs(place, offset) for place, offset in offsets.items()])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._reader().pause([ck.TopicPartition(*place) for place in partitions])
+        self._reader().pause([self._theirs(place) for place in partitions])
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._reader().resume([ck.TopicPartition(*place) for place in partitions])
+        self._reader().resume([self._theirs(place) for place in partitions])
 
     def _reader(self) -> ck.Consumer:
         if self._consumer is None:
@@ -233,12 +245,11 @@ class KafkaLog:
         if not self._description and now - self._described_at > DESCRIBE_SECONDS:
             self._described_at = now
             self._description = self._admin.describe_topics(
-                ck.TopicCollection(list(self._options.topics)), request_timeout=REPLY_SECONDS
+                ck.TopicCollection(self._options.topics), request_timeout=REPLY_SECONDS
             )
         return self._topics
 
-    @staticmethod
-    def _described(futures: Mapping[str, "Future[Any]"]) -> dict[str, TopicState]:
+    def _described(self, futures: Mapping[str, "Future[Any]"]) -> dict[str, TopicState]:
         states: dict[str, TopicState] = {}
         for topic, future in futures.items():
             try:
@@ -249,24 +260,20 @@ class KafkaLog:
                 raise Unavailable(failure.args[0].str()) from None
             except TimeoutError:
                 raise Unavailable("no answer in time") from None
-            states[topic] = TopicState(str(description.topic_id), len(description.partitions))
+            states[self._ours(topic)] = TopicState(str(description.topic_id), len(description.partitions))
         return states
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         try:
             answers = self._reader().committed(
-                [ck.TopicPartition(*place) for place in partitions], timeout=2 * TRANSACTION_SECONDS
+                [self._theirs(place) for place in partitions], timeout=2 * TRANSACTION_SECONDS
             )
         except ck.KafkaException as failure:
             raise Unavailable(f"stored offsets: {failure.args[0].str()}") from None
         for one in answers:
             if one.error is not None:
                 raise Unavailable(f"stored offset of {one.topic}/{one.partition}: {one.error.str()}")
-        return {
-            TopicPartition(one.topic, one.partition): Committed(one.offset, one.metadata or "")
-            for one in answers
-            if one.offset >= 0
-        }
+        return {self._place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0}
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
@@ -275,17 +282,14 @@ class KafkaLog:
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
-        asked = {ck.TopicPartition(*place): spec for place in partitions}
+        asked = {self._theirs(place): spec for place in partitions}
         if not asked:
             return {}
         try:
             answers = self._admin.list_offsets(
                 asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED, request_timeout=REPLY_SECONDS
             )
-            return {
-                TopicPartition(place.topic, place.partition): future.result(REPLY_SECONDS * 2).offset
-                for place, future in answers.items()
-            }
+            return {self._place(place): future.result(REPLY_SECONDS * 2).offset for place, future in answers.items()}
         except ck.KafkaException as failure:
             raise Unavailable(f"ends of the partitions: {failure.args[0].str()}") from None
         except TimeoutError:
@@ -310,7 +314,7 @@ class KafkaLog:
         assert self._producer is not None, "renew comes first"
         assert self._consumer is not None, "open comes first"
         began = time.monotonic()
-        stored = [ck.TopicPartition(*place, one.offset, one.topic_id) for place, one in offsets.items()]
+        stored = [self._theirs(place, one.offset, one.topic_id) for place, one in offsets.items()]
         try:
             self._producer.begin_transaction()
             self._produce(self._producer, messages)
@@ -334,7 +338,7 @@ class KafkaLog:
             raise
 
     def _produce(self, producer: ck.Producer, messages: Sequence[Outgoing]) -> None:
-        topic = self._options.own_topic
+        topic = self._options.topics[0]
         for partition, key, value in messages:
             while True:
                 try:

@@ -88,6 +88,16 @@ class Processor:
         if self._tenure.live:
             self._guarded(self._commit, [])
 
+    @property
+    def live(self) -> bool:
+        """Whether partitions are assigned, their fold is complete and decisions are made."""
+        return self._tenure.live
+
+    @property
+    def pending(self) -> int:
+        """Triggers that were read and whose transition is not committed yet."""
+        return self._tenure.pending
+
     def step(self) -> None:
         """One turn of the loop; blocks for ``POLL_SECONDS`` while there is nothing to do."""
         self._guarded(self._step)

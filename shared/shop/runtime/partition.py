@@ -252,15 +252,10 @@ class Partition:
         """The offset to store for each topic: whatever can be read again from there on is not finished, and what
         proves the rest done is read again too."""
         self._trim()
-        own = self._history[0].offset if self._history else self.next
         for topic, source in self.inputs.items():
             first = source.first_pending()
-            if first is not None:
-                own = min(own, first.own_floor)
-            elif source.next < source.end_at_reload:
-                own = min(own, self._own_start)
             yield topic, source.next if first is None or first.record is None else first.record.offset
-        yield self._rules.topic, own
+        yield self._rules.topic, self._history[0].offset if self._history else self.next
 
     @property
     def open_entities(self) -> int:
@@ -334,22 +329,37 @@ class Partition:
             self._entities.pop(entity.id, None)
 
     def _trim(self) -> None:
-        """Forgets, in log order, what no trigger that may still come can need: closed entities beyond the dedupe
-        window, and, loudly, what has held more than ``hold_limit`` records back."""
-        horizon = self._horizon()
+        """Forgets own records in log order, up to the first one that is still needed: an open entity's latest, what
+        may prove a trigger done that can be read again, and what lies within the dedupe window. The first and the
+        last hold ``hold_limit`` records back at most."""
+        floor, horizon = self._floor(), self._horizon()
         while self._history:
             offset, read_at, entity = self._history[0]
+            beyond_limit = self.next - offset > self._limits.hold_limit
             latest = entity.offset == offset
-            if self.next - offset <= self._limits.hold_limit:
-                if (latest and (entity.open or entity.triggers)) or read_at >= horizon:
+            if latest and (entity.open or entity.triggers):
+                if not beyond_limit:
                     return
-            elif latest and entity.open:
                 self._let_go(entity, offset)
+            elif offset >= floor or (read_at > horizon and not beyond_limit):
+                return
             self._history.popleft()
             if latest:
                 self._entities.pop(entity.id, None)
 
+    def _floor(self) -> int:
+        """The own offset from which on a record may prove done a trigger that can be read again."""
+        floor = self.next
+        for source in self.inputs.values():
+            first = source.first_pending()
+            if first is not None:
+                floor = min(floor, first.own_floor)
+            elif source.next < source.end_at_reload:
+                floor = self._own_start
+        return floor
+
     def _horizon(self) -> float:
+        """The log time before which duplicates are not known any more."""
         oldest = self._history[-1].timestamp if self._history else 0.0
         for source in self.inputs.values():
             first = source.first_pending()
@@ -360,6 +370,8 @@ class Partition:
         return oldest - self._limits.dedupe_window
 
     def _let_go(self, entity: Entity, offset: int) -> None:
+        if not entity.open:
+            return
         self.counts["let_go"] += 1
         log.error(
             "entity let go: it waited too long",

@@ -1,0 +1,226 @@
+"""What the runtime guarantees, said once. ``test_fake_world`` and ``test_real_world`` run all of it."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from shop.contract.events import Fulfillment, Order, serialize
+from shop.contract.ids import fulfillment_id_of, order_id_of
+from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
+from shop.runtime.partition import Limits
+from tests.runtime.world import PARTITIONS, World
+from tests.samples import START, checkout, submitted
+
+
+def fulfillment_of(number: int, status: FulfillmentStatus) -> tuple[bytes, bytes]:
+    order_id = order_id_of(checkout(number).checkout_id)
+    event = Fulfillment(
+        fulfillment_id=fulfillment_id_of(order_id), order_id=order_id, status=status, created_at=START, updated_at=START
+    )
+    return event.key.encode(), serialize(event)
+
+
+def order_of(number: int, status: OrderStatus) -> tuple[bytes, bytes]:
+    source = checkout(number)
+    event = Order(
+        order_id=order_id_of(source.checkout_id),
+        status=status,
+        **source.model_dump(exclude={"status", "cart_items", "shipping_address"}),
+        cart_items=source.cart_items,
+        shipping_address=source.shipping_address,
+    )
+    return event.key.encode(), serialize(event)
+
+
+class Behaviour:
+    """Each method is a test; ``world`` is the set it plays on."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        raise NotImplementedError
+
+    def submit(self, world: World, *numbers: int) -> None:
+        for number in numbers:
+            world.publish("checkout", number % PARTITIONS, *submitted(number))
+
+    def test_every_submitted_checkout_becomes_one_order_that_is_completed(self, world: World) -> None:
+        world.start("order")
+        world.start("fulfillment")
+        self.submit(world, *range(30))
+        world.until_statuses("order", COMPLETED=30)
+        assert world.statuses("order") == {"NEW": 30, "MERCHANT_ACCEPTED": 30, "SHIPPED": 30, "COMPLETED": 30}
+        assert world.statuses("fulfillment") == {"SHIPPED": 30, "DELIVERED": 30}
+
+    def test_a_disputed_order_is_cancelled_and_never_shipped(self, world: World) -> None:
+        world.start("order", dispute_rate=1.0)
+        world.start("fulfillment")
+        self.submit(world, 1, 2, 3)
+        world.until_statuses("order", CANCELLED=3)
+        assert world.statuses("order") == {"NEW": 3, "DISPUTED": 3, "CANCELLED": 3}
+        assert world.records("fulfillment") == []
+
+    def test_a_reaction_goes_to_the_partition_number_of_its_trigger(self, world: World) -> None:
+        world.start("order")
+        world.start("fulfillment")
+        self.submit(world, *range(9))
+        world.until_statuses("order", COMPLETED=9)
+        home = {order_id_of(checkout(number).checkout_id): number % PARTITIONS for number in range(9)}
+        for topic in ("order", "fulfillment"):
+            for record in world.records(topic):
+                assert record.key is not None
+                assert record.partition == home[record.key.decode()]
+
+    def test_a_trigger_doubled_in_one_batch_acts_once(self, world: World) -> None:
+        self.submit(world, 1, 1, 1)
+        world.start("order")
+        world.until_statuses("order", MERCHANT_ACCEPTED=1)
+        world.until_read("order", 5)
+        assert world.statuses("order")["NEW"] == 1
+
+    def test_a_trigger_doubled_across_a_restart_acts_once(self, world: World) -> None:
+        world.start("order", dispute_rate=1.0)
+        self.submit(world, 1)
+        world.until_statuses("order", CANCELLED=1)
+        world.stop("order")
+        self.submit(world, 1, 4)
+        world.start("order", dispute_rate=1.0)
+        world.until_statuses("order", CANCELLED=2)
+        assert world.statuses("order") == {"NEW": 2, "DISPUTED": 2, "CANCELLED": 2}
+
+    def test_delivered_that_arrives_together_with_shipped_waits_for_it(self, world: World) -> None:
+        self.submit(world, 1)
+        world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.SHIPPED))
+        world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.DELIVERED))
+        world.start("order")
+        world.until_live("order")
+        world.until(lambda: world.services["order", "0"].counts["read"] >= 3, "all inputs to be read")
+        if "NEW" not in world.statuses("order"):
+            world.until_statuses("order", NEW=1)
+        world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.SHIPPED))
+        world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.DELIVERED))
+        world.until_statuses("order", COMPLETED=1)
+        order = ["NEW", "MERCHANT_ACCEPTED", "SHIPPED", "COMPLETED"]
+        assert [str(event.status) for event in world.events("order")] == order
+
+    def test_an_orphan_is_counted_logged_with_its_coordinates_and_blocks_nothing(self, world: World) -> None:
+        world.start("order")
+        world.until_live("order")
+        with capture_logs() as logs:
+            world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.SHIPPED))
+            world.until(lambda: any(line["event"] == "orphan message ignored" for line in logs), "the orphan in the log")
+        orphan = next(line for line in logs if line["event"] == "orphan message ignored")
+        assert (orphan["topic"], orphan["partition"], orphan["offset"]) == ("fulfillment", 1, 0)
+        self.submit(world, 1, 4)
+        world.until_statuses("order", MERCHANT_ACCEPTED=2)
+
+    def test_messages_that_are_not_events_are_logged_once_and_passed_over(self, world: World) -> None:
+        world.start("order")
+        key, value = submitted(1)
+        bad = [b"", b"{", b"null", b"\xff\xfe", None, value[:-1] + b',"more":1}', value.replace(b"39.8", b'"39.8"')]
+        bad += [b"[" * 10_000, value.replace(b"39.8", b"NaN"), value.replace(b"39.8", b"1e400")]
+        with capture_logs() as logs:
+            for one in bad:
+                world.publish("checkout", 1, key, one)
+            self.submit(world, 1)
+            world.until_statuses("order", MERCHANT_ACCEPTED=1)
+        invalid = [line for line in logs if line["event"] == "invalid message ignored"]
+        assert [line["offset"] for line in invalid] == list(range(len(bad)))
+        assert world.statuses("order")["NEW"] == 1
+
+    def test_a_message_under_a_wrong_or_missing_key_is_acted_on_by_its_value(self, world: World) -> None:
+        world.start("order")
+        world.publish("checkout", 0, None, submitted(1)[1])
+        world.publish("checkout", 0, b"wrong", submitted(2)[1])
+        world.until_statuses("order", MERCHANT_ACCEPTED=2)
+
+    def test_an_illegal_event_of_somebody_else_on_the_own_topic_is_ignored_by_the_fold(self, world: World) -> None:
+        world.start("order", dispute_rate=1.0)
+        self.submit(world, 1)
+        world.until_statuses("order", CANCELLED=1)
+        with capture_logs() as logs:
+            world.publish("order", 1, *order_of(1, OrderStatus.COMPLETED))
+            world.until(lambda: any(line["event"] == "illegal message ignored" for line in logs), "a line in the log")
+        self.submit(world, 1)
+        self.submit(world, 4)
+        world.until_statuses("order", CANCELLED=2)
+        assert world.statuses("order") == {"NEW": 2, "DISPUTED": 2, "CANCELLED": 2, "COMPLETED": 1}
+
+    def test_a_restart_with_nothing_to_read_is_live_again(self, world: World) -> None:
+        world.start("order", dispute_rate=1.0)
+        self.submit(world, 1)
+        world.until_statuses("order", CANCELLED=1)
+        world.until_read("order", 4)
+        world.stop("order")
+        world.start("order", dispute_rate=1.0)
+        world.until_live("order")
+        self.submit(world, 4)
+        world.until_statuses("order", CANCELLED=2)
+        assert world.statuses("order")["NEW"] == 2
+
+    def test_instances_that_join_and_leave_lose_and_double_nothing(self, world: World) -> None:
+        world.start("order", "0")
+        world.start("fulfillment")
+        self.submit(world, *range(10))
+        world.until_statuses("order", NEW=5)
+        world.start("order", "1")
+        self.submit(world, *range(10, 20))
+        world.until_live("order", "1")
+        self.submit(world, *range(20, 30))
+        world.until_statuses("order", NEW=25)
+        world.stop("order", "0")
+        world.expire("order", "0")
+        world.until_statuses("order", COMPLETED=30)
+        assert set(world.statuses("order").values()) == {30}
+        assert set(world.statuses("fulfillment").values()) == {30}
+
+    def test_nothing_is_decided_while_an_open_transaction_hides_own_records(self, world: World) -> None:
+        self.submit(world, 1)
+        abort = world.open_transaction("order", 1, b"not an event")
+        world.publish("order", 1, *order_of(1, OrderStatus.NEW))
+        processor = world.start("order")
+        world.until(lambda: bool(processor.counts["read"] == 0 and world.services), "the start")
+        world.until(lambda: (abort() or True) if not processor.live else False, "the fold to wait")
+        world.until_statuses("order", MERCHANT_ACCEPTED=1)
+        assert world.statuses("order")["NEW"] == 1
+
+    def test_a_topic_made_anew_is_read_from_its_start(self, world: World) -> None:
+        world.start("order", dispute_rate=1.0)
+        self.submit(world, 1, 4, 7)
+        world.until_statuses("order", CANCELLED=3)
+        world.until_read("order", 12)
+        world.make_anew("checkout")
+        self.submit(world, 10)
+        world.until_statuses("order", CANCELLED=4)
+        assert world.statuses("order")["NEW"] == 4
+
+    def test_partitions_added_to_all_topics_are_used_and_old_entities_stay_where_they_are(self, world: World) -> None:
+        world.start("order")
+        world.start("fulfillment")
+        self.submit(world, *range(6))
+        world.until_statuses("order", NEW=6)
+        for topic in ("checkout", "fulfillment", "order"):
+            world.add_partitions(topic, PARTITIONS + 2)
+        world.publish("checkout", PARTITIONS + 1, *submitted(100))
+        world.until_statuses("order", COMPLETED=7)
+        assert set(world.statuses("order").values()) == {7}
+        assert {r.partition for r in world.records("order")} == {*range(PARTITIONS), PARTITIONS + 1}
+
+    def test_an_entity_that_waits_for_ever_is_let_go_loudly(self, world: World) -> None:
+        with capture_logs() as logs:
+            world.start("order", limits=Limits(hold_limit=20, dedupe_window=0.0, offsets_interval=0.1))
+            self.submit(world, 0)
+            world.until_statuses("order", MERCHANT_ACCEPTED=1)
+            self.submit(world, *range(3, 60, PARTITIONS))
+            world.until(lambda: any(line["event"].startswith("entity let go") for line in logs), "it to be let go")
+        line = next(line for line in logs if line["event"].startswith("entity let go"))
+        assert line["entity"] == order_id_of(checkout(0).checkout_id)
+        assert line["log_level"] == "error"
+
+    def test_inputs_are_paused_above_the_pending_limit_and_resumed(self, world: World) -> None:
+        wanted = ["inputs paused", "inputs resumed"]
+        with capture_logs() as logs:
+            for number in range(0, 90, PARTITIONS):
+                world.publish("order", number % PARTITIONS, *order_of(number, OrderStatus.MERCHANT_ACCEPTED))
+            world.start("fulfillment", limits=Limits(pending_limit=10))
+            world.until(lambda: [x["event"] for x in logs if "inputs" in x["event"]][:2] == wanted, f"{wanted}")
+            world.until_statuses("fulfillment", SHIPPED=30)
+        assert world.statuses("fulfillment") == {"SHIPPED": 30}

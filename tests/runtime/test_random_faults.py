@@ -1,0 +1,162 @@
+"""Random faults against the broker in memory: whatever happens, and in whatever order, exactly once holds."""
+
+import random
+from collections.abc import Callable
+
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shop.contract.lifecycle import TOPICS
+from shop.runtime.log import TopicPartition
+from shop.runtime.loop import Processor
+from shop.runtime.partition import Limits
+from tests.runtime.fake_log import Crash, FakeBroker, FakeClock, FakeLog
+from tests.runtime.truth import wrongs
+from tests.runtime.world import rules_of
+from tests.samples import submitted
+
+PARTITIONS = 2
+POINTS = (
+    "poll",
+    "committed offsets",
+    "after produce before offsets",
+    "after offsets before commit",
+    "after commit",
+)
+SERVICES = ("order", "fulfillment")
+SLOTS = ("0", "1")
+
+
+class Stage:
+    """Two slots of each service; what happens to them is drawn from ``chance``."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.clock = FakeClock()
+        self.broker = FakeBroker(self.clock, TOPICS, PARTITIONS)
+        self.running: dict[tuple[str, str], Processor] = {}
+        self.zombies: list[Processor] = []
+        self.fetch_size = 1
+        self.crash_at: dict[tuple[str, str], str] = {}
+        self.submissions = 0
+        # Without a window nothing but the offsets themselves may be relied on; duplicates of a foreign producer
+        # are promised to be known only within it.
+        self.dedupe_window = chance.choice((0.0, 100_000.0))
+
+    def start(self, name: tuple[str, str]) -> None:
+        service, slot = name
+        rules = rules_of(service, speed=10.0, dispute_rate=0.3)
+
+        def at(point: str) -> None:
+            if self.crash_at.get(name) == point:
+                del self.crash_at[name]
+                raise Crash
+
+        log = FakeLog(self.broker, service, slot, service, rules.inputs, at, lambda: self.fetch_size)
+        limits = Limits(transaction_events=5, offsets_interval=0.2, dedupe_window=self.dedupe_window, pending_limit=6)
+        self.running[name] = Processor(log, rules, self.clock, limits)
+
+    def step(self, name: tuple[str, str]) -> None:
+        try:
+            self.running[name].step()
+        except Crash:
+            del self.running[name]
+
+    def submit(self) -> None:
+        self.submissions += 1
+        self.publish(self.submissions)
+
+    def publish(self, number: int) -> None:
+        self.broker.append(TopicPartition("checkout", number % PARTITIONS), *submitted(number))
+
+    def repeat_a_submission(self) -> None:
+        if self.submissions and self.dedupe_window:
+            self.publish(self.chance.randint(1, self.submissions))
+
+    def crash_later(self) -> None:
+        name = self.any_name()
+        self.crash_at[name] = self.chance.choice(POINTS)
+
+    def kill(self) -> None:
+        self.running.pop(self.any_name(), None)
+
+    def restart(self) -> None:
+        name = self.any_name()
+        if name not in self.running:
+            self.crash_at.pop(name, None)
+            self.start(name)
+
+    def freeze_and_replace(self) -> None:
+        """A process is stopped, another starts in its slot, and then it wakes."""
+        name = self.any_name()
+        zombie = self.running.pop(name, None)
+        if zombie is not None:
+            self.zombies.append(zombie)
+            self.start(name)
+
+    def wake_a_zombie(self) -> None:
+        if self.zombies:
+            zombie = self.chance.choice(self.zombies)
+            try:
+                zombie.step()
+            except Crash:
+                self.zombies.remove(zombie)
+
+    def expire(self) -> None:
+        service, slot = self.any_name()
+        self.broker.join(service, f"{service}-{slot}")
+        self.broker.leave(service, f"{service}-{slot}")
+
+    def wait(self) -> None:
+        self.clock.now += self.chance.choice((0.01, 0.3, 2.0, 15.0))
+
+    def any_name(self) -> tuple[str, str]:
+        return self.chance.choice(SERVICES), self.chance.choice(SLOTS)
+
+    def step_some(self) -> None:
+        self.fetch_size = self.chance.choice((1, 2, 5, 1000))
+        for name in [name for name in self.running if self.chance.random() < 0.7]:
+            self.step(name)
+
+    def settle(self) -> list[str]:
+        """No more faults: everything runs until nothing changes any more."""
+        self.crash_at.clear()
+        self.fetch_size = 1000
+        for service in SERVICES:
+            for slot in SLOTS:
+                if (service, slot) not in self.running:
+                    self.start((service, slot))
+        for _ in range(400):
+            self.clock.now += 0.2
+            self.broker.abort_expired()
+            for name in list(self.running):
+                self.step(name)
+        return wrongs(*(self.broker.committed_records(topic) for topic in TOPICS))
+
+
+ACTIONS: tuple[tuple[Callable[[Stage], None], int], ...] = (
+    (Stage.step_some, 20),
+    (Stage.wait, 6),
+    (Stage.submit, 4),
+    (Stage.repeat_a_submission, 1),
+    (Stage.crash_later, 2),
+    (Stage.kill, 1),
+    (Stage.restart, 2),
+    (Stage.freeze_and_replace, 1),
+    (Stage.wake_a_zombie, 1),
+    (Stage.expire, 1),
+)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(min_value=0, max_value=2**64))
+def test_no_sequence_of_faults_loses_doubles_or_sticks_anything(seed: int) -> None:
+    with structlog.testing.capture_logs():
+        stage = Stage(random.Random(seed))
+        for service in SERVICES:
+            stage.start((service, "0"))
+        actions, weights = zip(*ACTIONS, strict=True)
+        for action in stage.chance.choices(actions, weights, k=150):
+            action(stage)
+        assert stage.settle() == []
