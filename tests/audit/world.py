@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from analytics_service.audit.auditor import Auditor, RULES
+from analytics_service.audit.auditor import RULES, Auditor
 from analytics_service.audit.entries import EPOCH, ProjectedRow
 from analytics_service.audit.messages import Chunk, Letter, Message, Range, Row
 from analytics_service.audit.report import Coordinates, Report
@@ -66,7 +66,11 @@ class World:
         if row is None or (row.status == "SHIPPED" and event.status is FulfillmentStatus.DELIVERED):
             updated = event.updated_at or EPOCH + timedelta(milliseconds=time)
             row = ProjectedRow(
-                event.fulfillment_id, event.order_id, event.status, row.created_at if row else event.created_at, updated
+                event.fulfillment_id,
+                event.order_id,
+                event.status,
+                row.created_at if row else event.created_at,
+                updated,
             )
             self.table[event.order_id] = row
 
@@ -156,7 +160,9 @@ class World:
         """Which rules are broken, and where."""
         report = self.audit(*expected)
         return {
-            rule: [(one.coordinates.topic, one.coordinates.partition, one.coordinates.offset) for one in found.violations]
+            rule: [
+                (one.coordinates.topic, one.coordinates.partition, one.coordinates.offset) for one in found.violations
+            ]
             for rule, found in report.findings.items()
             if found.violations
         }

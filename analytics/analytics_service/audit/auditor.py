@@ -1,0 +1,190 @@
+"""The audit itself: one pass over all messages, each beside what the tables hold of it, then over all families."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from analytics_service.audit.entries import ProjectedRow, entry_of, entry_of_row
+from analytics_service.audit.family import Family
+from analytics_service.audit.history import TABLE_ROW, History
+from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Pair, Range, is_clean
+from analytics_service.audit.report import Coordinates, Report, Violation
+from analytics_service.audit.rules import FAMILY_RULES, FORGOTTEN_RULES, Terms
+from analytics_service.dead_letters import reason_of
+from shop.contract.events import Event, parse
+
+RULES: Mapping[str, str] = {
+    rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in (*MESSAGE_RULES, *FAMILY_RULES)
+}
+"""Every rule's sentence, by its name."""
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it is done, and how much there is."""
+
+
+class Source(Protocol):
+    """What is audited: the topics and both databases, as of one moment. Calls may raise Unavailable and UserError."""
+
+    @property
+    def now(self) -> int:
+        """That moment, in milliseconds since 1970."""
+
+    @property
+    def ranges(self) -> Sequence[Range]:
+        """What is read of each partition, grouped by topic."""
+
+    @property
+    def anew(self) -> Mapping[str, int]:
+        """Topics that had an earlier life, and when (in milliseconds) analytics first saw the present one."""
+
+    def strays(self) -> Iterator[tuple[str, str]]:
+        """Rows that can belong to no message: the topic, and a sentence."""
+
+    def chunks(self, of: Range) -> Iterator[Chunk]:
+        """All messages and all rows of a range."""
+
+    def projection(self) -> Iterator[ProjectedRow]:
+        """All rows of fulfillment's own table."""
+
+
+def no_progress(_doing: str, _done: int, _total: int) -> None:
+    """Tells nobody."""
+
+
+@dataclass
+class Horizon:
+    """From when on the topics hold everything, per partition number: families that began before it are forgotten."""
+
+    of_partition: dict[int, float] = field(default_factory=dict)
+    _first_seen: dict[str, float] = field(default_factory=dict)
+
+    def add(self, of: Range, first: int | None, seen_anew: int | None) -> None:
+        """Takes in a range and the time of its first message (None: it has none)."""
+        if of.start > 0:
+            self._raise(of.partition, float("inf") if first is None else first)
+        if seen_anew is not None:
+            # The new topic existed when its first message came, and when analytics saw it.
+            earlier = self._first_seen.get(of.topic, float(seen_anew))
+            self._first_seen[of.topic] = earlier if first is None else min(earlier, first)
+
+    def close(self, partitions: set[int]) -> Mapping[int, float]:
+        """The horizons, once every range was added."""
+        for seen in self._first_seen.values():
+            for partition in partitions:
+                self._raise(partition, seen)
+        return self.of_partition
+
+    def _raise(self, partition: int, to: float) -> None:
+        self.of_partition[partition] = max(to, self.of_partition.get(partition, float("-inf")))
+
+
+class Auditor:
+    """Judges one source once, by ``terms``. What it finds is added to ``report``."""
+
+    def __init__(self, source: Source, terms: Terms, report: Report, progress: Progress = no_progress) -> None:
+        self._source = source
+        self._terms = terms
+        self._report = report
+        self._progress = progress
+        self._lag = 0
+
+    def run(self) -> None:
+        began = time.monotonic()
+        with History() as history:
+            for row in self._source.projection():
+                history.add(entry_of_row(row))
+            self._read(history)
+            self._judge(history)
+        for topic, sentence in self._source.strays():
+            self._add("stored", topic, None, None, sentence)
+        if self._lag:
+            self._report.note(f"analytics has not come to {self._lag} messages yet")
+        self._report.close(time.monotonic() - began)
+
+    def _read(self, history: History) -> None:
+        horizon, ranges, anew = Horizon(), self._source.ranges, self._source.anew
+        total, done = sum(one.end - one.start for one in ranges), 0
+        for one in ranges:
+            first: int | None = None
+            for chunk in self._source.chunks(one):
+                if first is None and chunk.messages:
+                    first = chunk.messages[0].time
+                self._compare(one, chunk, history)
+                self._report.messages += len(chunk.messages)
+                if chunk.messages:
+                    read = done + chunk.messages[-1].offset + 1 - one.start
+                    self._progress(f"reading {one.topic}/{one.partition}", read, total)
+            done += one.end - one.start
+            horizon.add(one, first, anew.get(one.topic))
+            if one.end < one.mark:
+                self._hidden(one)
+        if total:
+            self._progress("reading", total, total)
+        self._terms = replace(self._terms, horizons=horizon.close({one.partition for one in ranges}))
+        shortened = sum(one.start > 0 for one in ranges)
+        if shortened:
+            self._report.note(f"{shortened} partitions do not hold their first messages any more")
+        for topic in anew:
+            self._report.note(f"topic {topic} was deleted and made anew; the rows of its earlier life are not judged")
+
+    def _hidden(self, one: Range) -> None:
+        sentence = f"an open transaction hides offsets {one.end} to {one.mark - 1}: they are not audited"
+        self._report.note(f"{one.topic}/{one.partition}: {sentence}")
+        if self._terms.settled:
+            self._add("settled", one.topic, one.partition, one.end, sentence)
+
+    def _compare(self, of: Range, chunk: Chunk, history: History) -> None:
+        rows, letters = chunk.rows, chunk.letters
+        met = 0
+        for message in chunk.messages:
+            offset = message.offset
+            event: Event | None = None
+            invalid = ""
+            try:
+                event = parse(of.topic, message.value)
+                history.add(entry_of(event, message, of))
+            except ValueError as error:
+                invalid = reason_of(error)
+            row, letter = rows.get(offset), letters.get(offset)
+            met += (row is not None) + (letter is not None)
+            pair = Pair(message, event, invalid, row, letter, self._is_due(of, offset))
+            if not is_clean(pair):
+                self._examine(of, offset, pair)
+        if met < len(rows) + len(letters):
+            offsets = {message.offset for message in chunk.messages}
+            for offset in sorted((rows.keys() | letters.keys()) - offsets):
+                self._examine(of, offset, Pair(None, None, "", rows.get(offset), letters.get(offset), True))
+
+    def _is_due(self, of: Range, offset: int) -> bool:
+        if offset >= of.unstored:
+            return self._terms.settled
+        return not any(first <= offset < end for first, end in of.lost)
+
+    def _examine(self, of: Range, offset: int, pair: Pair) -> None:
+        self._lag += pair.message is not None and offset >= of.unstored
+        for rule in MESSAGE_RULES:
+            for sentence in rule(pair):
+                self._add(rule.__name__, of.topic, of.partition, offset, sentence)
+
+    def _judge(self, history: History) -> None:
+        forgotten = 0
+        for number, entries in enumerate(history.families(), 1):
+            family = Family(entries)
+            rules = FAMILY_RULES
+            if self._terms.forgotten(family):
+                forgotten += 1
+                rules = FORGOTTEN_RULES
+            for rule in rules:
+                for entry, sentence in rule(family, self._terms):
+                    if entry.flags & TABLE_ROW:
+                        self._add(rule.__name__, entry.topic, None, None, sentence)
+                    else:
+                        self._add(rule.__name__, entry.topic, entry.partition, entry.offset, sentence)
+            if number % 50_000 == 0:
+                self._progress(f"judging {number} checkouts", number, 0)
+        if forgotten:
+            self._report.note(f"{forgotten} checkouts began before what the topics still hold and are forgotten")
+
+    def _add(self, rule: str, topic: str, partition: int | None, offset: int | None, sentence: str) -> None:
+        self._report.add(Violation(Coordinates(rule, topic, partition, offset), sentence))
