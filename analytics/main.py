@@ -8,6 +8,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
 from analytics_service import kafka
+from analytics_service.console import KpiConsole
 from analytics_service.ingest import Ingest
 from analytics_service.kafka import Broker
 from analytics_service.loader import Loader
@@ -44,8 +45,12 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     if stop():
         return
     loader = Loader(Store(engine), broker.topic_ids, settings.queued_batches)
+    console = KpiConsole(settings, engine, broker.lag)
+    ingest = Ingest(settings, Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
     loader.start()
-    Ingest(settings, Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader).run(stop)
+    console.start()
+    ingest.run(stop)
+    console.end()
     log.info("stopped", service="analytics")
 
 

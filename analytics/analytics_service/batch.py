@@ -7,13 +7,14 @@ from typing import NamedTuple
 from confluent_kafka import Message
 
 from analytics_service.dead_letters import DeadLetter, encode_headers
-from analytics_service.rows import Child
+from analytics_service.rows import Child, row
 from analytics_service.streams import Partition, Place
+from shop.contract.events import parse
 
 
 class Fact(NamedTuple):
     """A valid message: its row as a line for LOAD DATA, what the row refers to, and the message itself, which is
-    needed whole should the database refuse the row."""
+    needed whole should the database refuse the row (None: it is a dead letter already)."""
 
     table: str
     line: str
@@ -21,11 +22,27 @@ class Fact(NamedTuple):
     address: Child | None
     log_id: int
     timestamp: str
-    message: Message
+    message: Message | None
 
     def refused(self, reason: str) -> DeadLetter:
         """The message as a dead letter."""
+        assert self.message is not None
         return dead_letter(self.message, self.log_id, self.timestamp, reason)
+
+
+def fact(
+    table: str,
+    log_id: int,
+    partition: int,
+    offset: int,
+    timestamp: str,
+    value: bytes | None,
+    message: Message | None = None,
+) -> Fact:
+    """The fact that a message is. Raises ValueError that says why it is none."""
+    rows = row(parse(table, value))
+    line = f"{log_id}\t{partition}\t{offset}\t{timestamp}\t{rows.fields}"
+    return Fact(table, line, rows.cart, rows.address, log_id, timestamp, message)
 
 
 def dead_letter(message: Message, log_id: int, timestamp: str | None, reason: str) -> DeadLetter:

@@ -12,16 +12,15 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from analytics_service.batch import Batch, Fact, dead_letter
+from analytics_service.batch import Batch, dead_letter, fact
 from analytics_service.dead_letters import reason_of
 from analytics_service.kafka import Broker, TopicWatch
 from analytics_service.loader import Loader
 from analytics_service.reading import Reading, begin
-from analytics_service.rows import milliseconds, row
+from analytics_service.rows import milliseconds
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import Collision
 from analytics_service.streams import Place, Streams
-from shop.contract.events import parse
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
 
@@ -221,10 +220,8 @@ class Ingest:
         timestamp = None
         try:
             timestamp = self._timestamp(message)
-            table = reading.tables[partition.log_id]
-            rows = row(parse(table, message.value()))  # type: ignore[arg-type]  # bytes: no deserializer is set
-            line = f"{partition.log_id}\t{place.partition}\t{offset}\t{timestamp}\t{rows.fields}"
-            batch.facts.append(Fact(table, line, rows.cart, rows.address, partition.log_id, timestamp, message))
+            table, value = reading.tables[partition.log_id], message.value()
+            batch.facts.append(fact(table, partition.log_id, place.partition, offset, timestamp, value, message))
         except ValueError as error:
             letter = dead_letter(message, partition.log_id, timestamp, reason_of(error))
             log.warning("dead letter", topic=topic, partition=letter.partition, offset=offset, reason=letter.reason)

@@ -10,8 +10,8 @@ import confluent_kafka as ck
 import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from analytics_service.settings import AnalyticsSettings
 from analytics_service.streams import Place, Streams
+from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
 
 REPLY_SECONDS = 5.0
@@ -33,7 +33,7 @@ class Range(NamedTuple):
     end: int
 
 
-def client(settings: AnalyticsSettings, logger: logging.Logger) -> dict[str, Any]:
+def client(settings: Settings, logger: logging.Logger) -> dict[str, Any]:
     """What all our clients have in common."""
     return {
         "bootstrap.servers": settings.kafka_bootstrap,
@@ -45,7 +45,7 @@ def client(settings: AnalyticsSettings, logger: logging.Logger) -> dict[str, Any
     }
 
 
-def consumer(settings: AnalyticsSettings, logger: logging.Logger) -> dict[str, Any]:
+def consumer(settings: Settings, logger: logging.Logger) -> dict[str, Any]:
     """The consumer's configuration: where to start is always said by the database, never by Kafka."""
     return client(settings, logger) | {
         "group.id": Streams(settings.namespace).group,
@@ -123,6 +123,16 @@ class Broker:
         first = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {place: Range(first[place], end[place]) for place in first}
+
+    def lag(self) -> int:
+        """How many offsets of our topics the group has not done with yet."""
+        descriptions = [self._answer(future) for future in self.ask_topic_ids().values()]
+        places = [Place(one.name, part.id) for one in descriptions for part in one.partitions]
+        held = self.ranges(places)
+        asked = ck.ConsumerGroupTopicPartitions(self._streams.group)
+        (answer,) = self._admin.list_consumer_group_offsets([asked], request_timeout=REPLY_SECONDS).values()
+        stored = {Place(at.topic, at.partition): at.offset for at in self._answer(answer).topic_partitions}
+        return sum(max(0, at.end - max(at.first, stored.get(place, 0))) for place, at in held.items())
 
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
         asked = {ck.TopicPartition(*place): spec for place in places}

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from shop.edges.settings import DatabaseSettings
 
-LONGEST_WINDOW_SECONDS = 600
+SHORTEST_WINDOW_SECONDS, LONGEST_WINDOW_SECONDS = 30, 600
 
 
 def _seconds(value: object) -> object:
@@ -16,17 +16,20 @@ def _seconds(value: object) -> object:
     return int(match[1]) * (60 if match[2] == "m" else 1) if match else value
 
 
-Window = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=LONGEST_WINDOW_SECONDS)]
+Window = Annotated[int, BeforeValidator(_seconds), Field(ge=SHORTEST_WINDOW_SECONDS, le=LONGEST_WINDOW_SECONDS)]
 """Length of a KPI window in seconds; written as 90, 90s or 10m."""
 
 
-class AnalyticsSettings(DatabaseSettings):
+class _KpiSettings(DatabaseSettings):
+    kpi_window: Window = Field(600, description="the KPIs look back this far, from 30s to 10m")
+
+
+class AnalyticsSettings(_KpiSettings):
     """The settings of the service; the tools use those that they need."""
 
     mariadb_user: str = Field("analytics", min_length=1, description="user with SELECT and INSERT")
     mariadb_password: str = Field("analyticspw", repr=False, description="password of that user")
     mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")
-    kpi_window: Window = Field(600, description="the KPI table looks back this far: seconds, 30s or 10m; most 10m")
     kpi_every: float = Field(10.0, ge=1, le=3600, description="seconds between two KPI tables on the console")
     batch_messages: int = Field(5000, ge=1, le=50_000, description="messages in one transaction, at most")
     batch_seconds: float = Field(
@@ -38,7 +41,7 @@ class AnalyticsSettings(DatabaseSettings):
     )
 
 
-class ReaderSettings(DatabaseSettings):
+class ReaderSettings(_KpiSettings):
     """The settings of the tools that only read."""
 
     mariadb_user: str = Field("user", min_length=1, description="user with SELECT")

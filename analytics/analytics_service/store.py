@@ -28,6 +28,10 @@ CARTS_REMEMBERED, ADDRESSES_REMEMBERED = 50_000, 20_000
 log = structlog.get_logger()
 
 
+Refusal = tuple[Fact, str]
+"""A fact, and why the database does not take it."""
+
+
 class Collision(Exception):
     """Somebody else has stored these partitions further: nothing was stored, and what is queued behind this batch
     must be discarded."""
@@ -68,13 +72,38 @@ class Store:
                 self._remember(facts)
                 return len(batch.facts) - len(facts)
             except Refused:
-                facts, refused = self._sift(batch.facts)
-                letters = batch.letters + refused
+                facts, refused = self.sift(batch.facts)
+                letters = batch.letters + [
+                    one.refused(f"the database refuses it: {reason}"[:LONGEST_REASON]) for one, reason in refused
+                ]
             except DBAPIError as error:
                 if database.error_code(error) not in {LOCK_WAIT_TIMEOUT, DEADLOCK} or attempt == ATTEMPTS:
                     raise
                 log.warning("another writer holds rows, trying again", attempt=attempt, reason=str(error.orig))
         raise Refused(f"the database refuses a batch in which it accepted every row ({ATTEMPTS} attempts)")
+
+    def sift(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
+        """The facts that the database takes, and the others with its reasons: found by halving. Stores nothing."""
+        reason = self._refusal(facts)
+        if reason is None:
+            return list(facts), []
+        if len(facts) == 1:
+            log.error("row refused", table=facts[0].table, reason=reason)
+            return [], [(facts[0], reason)]
+        middle = len(facts) // 2
+        taken, refused = self.sift(facts[:middle])
+        more_taken, more_refused = self.sift(facts[middle:])
+        return taken + more_taken, refused + more_refused
+
+    def settle(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
+        """Stores facts of dead letters, and says which the database takes and which it refuses.
+
+        Raises Collision when somebody else settles them, DBAPIError when the database does not answer.
+        """
+        taken, refused = self.sift(facts)
+        with self._engine.begin() as connection:
+            self._load(connection, taken)
+        return taken, refused
 
     def forget(self) -> None:
         """Forgets what is stored: the database may be another one now."""
@@ -100,19 +129,6 @@ class Store:
     def _remember(self, facts: Iterable[Fact]) -> None:
         self._carts.add(fact.cart.key for fact in facts if fact.cart)
         self._addresses.add(fact.address.key for fact in facts if fact.address)
-
-    def _sift(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[DeadLetter]]:
-        """The facts that the database takes, and the others with its reasons: found by halving."""
-        reason = self._refusal(facts)
-        if reason is None:
-            return list(facts), []
-        if len(facts) == 1:
-            log.error("row refused", table=facts[0].table, reason=reason)
-            return [], [facts[0].refused(f"the database refuses it: {reason}"[:LONGEST_REASON])]
-        middle = len(facts) // 2
-        taken, refused = self._sift(facts[:middle])
-        more_taken, more_refused = self._sift(facts[middle:])
-        return taken + more_taken, refused + more_refused
 
     def _refusal(self, facts: Sequence[Fact]) -> str | None:
         """Why the database does not take these facts; None when it would. Stores nothing."""

@@ -1,0 +1,84 @@
+"""``python -m analytics_service.kpi``: the KPIs, once or live. Reads only."""
+
+import argparse
+import json
+import logging
+import time
+
+from confluent_kafka.admin import AdminClient
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from analytics_service import kafka, kpis
+from analytics_service.kafka import Broker
+from analytics_service.settings import ReaderSettings
+from analytics_service.streams import Streams
+from shop.edges import database
+from shop.edges.database import explain
+from shop.edges.process import run
+from shop.edges.settings import load
+from shop.runtime.errors import Unavailable, UserError
+
+REFRESH_SECONDS = 2.0
+
+
+def main() -> None:
+    """Shows the KPIs. Raises UserError where the window is wrong or the database cannot be reached."""
+    parser = argparse.ArgumentParser(prog="python -m analytics_service.kpi", description="The KPIs of the shop.")
+    parser.add_argument("--window", help="how far to look back, from 30s to 10m (default: KPI_WINDOW, or 10m)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--watch", action="store_true", help="stay, and show them live")
+    output.add_argument("--json", action="store_true", help="one JSON object")
+    arguments = parser.parse_args()
+    settings = load(ReaderSettings, **({"kpi_window": arguments.window} if arguments.window else {}))
+    engine = database.create(settings)
+    silent = logging.getLogger("librdkafka")
+    silent.disabled = True
+    broker = Broker(
+        AdminClient(kafka.client(settings, silent)), Streams(settings.namespace), settings.kafka_bootstrap
+    )
+    if arguments.watch:
+        _watch(settings, engine, broker)
+        return
+    try:
+        now = _kpis(settings, engine, broker)
+    except Unavailable as failure:
+        raise UserError(str(failure)) from None
+    if arguments.json:
+        print(json.dumps(now.as_json()))
+    else:
+        Console().print(kpis.table(now))
+
+
+def _watch(settings: ReaderSettings, engine: Engine, broker: Broker) -> None:
+    shown: RenderableType = Text("...")
+    try:
+        with Live(shown, auto_refresh=False, screen=False) as live:
+            while True:
+                try:
+                    shown = kpis.table(_kpis(settings, engine, broker))
+                except Unavailable as failure:
+                    shown = Text(f"waiting: {failure}")
+                live.update(shown, refresh=True)
+                time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _kpis(settings: ReaderSettings, engine: Engine, broker: Broker) -> kpis.Kpis:
+    try:
+        lag = broker.lag()
+    except Unavailable:
+        lag = None
+    try:
+        with engine.connect() as connection:
+            return kpis.read(connection, settings.kpi_window, lag)
+    except DBAPIError as error:
+        raise explain(error, settings) from None
+
+
+if __name__ == "__main__":
+    run(main)
