@@ -1,0 +1,171 @@
+"""The set with the real broker: every world has topics and groups of its own on it."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+from shop.contract.lifecycle import TOPICS
+from shop.contract.rules import Rules
+from shop.runtime.clock import SystemClock
+from shop.runtime.kafka import KafkaLog, KafkaOptions
+from shop.runtime.log import Log, Record
+from shop.runtime.loop import Processor
+from shop.runtime.partition import Limits
+from tests.runtime.world import PARTITIONS, World
+
+PATIENCE = 60.0
+REPLY = 10.0
+
+
+class RealWorld(World):
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__()
+        self.bootstrap = bootstrap
+        self.namespace = f"t{uuid.uuid4().hex[:10]}-"
+        self.admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._writer = self._new_writer()
+        self.create(*TOPICS)
+
+    def _new_writer(self) -> ck.Producer:
+        return ck.Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "linger.ms": 0})
+
+    def create(self, *topics: str, partitions: int = PARTITIONS) -> None:
+        config = {"message.timestamp.type": "LogAppendTime"}
+        wanted = [NewTopic(self.namespace + topic, partitions, 1, config=config) for topic in topics]
+        for future in self.admin.create_topics(wanted).values():
+            future.result(REPLY)
+        deadline = time.monotonic() + REPLY
+        while not {topic.topic for topic in wanted} <= self.admin.list_topics(timeout=REPLY).topics.keys():
+            assert time.monotonic() < deadline, "the broker does not show the topics that it has created"
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        looked = 0.0
+        while time.monotonic() < deadline:
+            for processor in list(self.services.values()):
+                processor.step()
+            if time.monotonic() - looked > 0.1:
+                if condition():
+                    return
+                looked = time.monotonic()
+        pytest.fail(f"waited in vain for {what}")
+
+    def publish(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+        self._writer.produce(self.namespace + topic, value, key, partition)
+        assert self._writer.flush(REPLY) == 0
+
+    def records(self, topic: str) -> list[Record]:
+        return read_committed(self.bootstrap, self.namespace, topic)
+
+    def log_of(self, service: str, slot: str, rules: Rules[Any]) -> Log:
+        log = KafkaLog(self.options(service, slot, rules))
+        log.open(stop=lambda: False)
+        return log
+
+    def options(self, service: str, slot: str, rules: Rules[Any]) -> KafkaOptions:
+        return KafkaOptions(
+            bootstrap=self.bootstrap,
+            namespace=self.namespace,
+            group=service,
+            instance=slot,
+            own_topic=service,
+            input_topics=rules.inputs,
+            client={},
+            logger=logging.getLogger("librdkafka"),
+        )
+
+    def processor(self, log: Log, rules: Rules[Any], limits: Limits) -> Processor:
+        return Processor(log, rules, SystemClock(), limits)
+
+    def stop(self, service: str, slot: str = "0") -> None:
+        self.services.pop((service, slot)).run(stop=lambda: True)
+        log = self.logs.pop((service, slot))
+        assert isinstance(log, KafkaLog)
+        log.close()
+
+    def expire(self, service: str, slot: str) -> None:
+        """Nothing to do: the broker ends the session of a static member by itself."""
+
+    def open_transaction(self, topic: str, partition: int, value: bytes) -> Callable[[], None]:
+        producer = ck.Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "transactional.id": f"somebody-{uuid.uuid4()}",
+                "transaction.timeout.ms": 12_000,
+            }
+        )
+        producer.init_transactions(REPLY)
+        producer.begin_transaction()
+        producer.produce(self.namespace + topic, value, partition=partition)
+        assert producer.flush(REPLY) == 0
+        return lambda: producer.abort_transaction(REPLY)
+
+    def make_anew(self, topic: str) -> None:
+        self.admin.delete_topics([self.namespace + topic])[self.namespace + topic].result(REPLY)
+        deadline = time.monotonic() + REPLY
+        while True:
+            try:
+                self.create(topic)
+                return
+            except ck.KafkaException:
+                # The broker needs a moment to forget the old one.
+                if time.monotonic() > deadline:
+                    raise
+
+    def add_partitions(self, topic: str, total: int) -> None:
+        name = self.namespace + topic
+        self.admin.create_partitions([NewPartitions(name, total)])[name].result(REPLY)
+        self._writer = self._new_writer()
+
+    def close(self) -> None:
+        for service, slot in list(self.services):
+            self.stop(service, slot)
+        for future in self.admin.delete_topics([self.namespace + topic for topic in TOPICS]).values():
+            future.result(REPLY)
+
+
+def read_committed(bootstrap: str, namespace: str, topic: str) -> list[Record]:
+    """All that a read_committed consumer sees of a topic up to its last stable offset."""
+    consumer = ck.Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "nobody",
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    try:
+        name = namespace + topic
+        partitions = consumer.list_topics(name, REPLY).topics[name].partitions
+        consumer.assign([ck.TopicPartition(name, number, ck.OFFSET_BEGINNING) for number in partitions])
+        waiting, records = set(partitions), []
+        deadline = time.monotonic() + REPLY
+        while waiting and time.monotonic() < deadline:
+            for message in consumer.consume(1000, 0.05):
+                error = message.error()
+                if error is None:
+                    records.append(
+                        Record(
+                            topic,
+                            message.partition(),  # type: ignore[arg-type]
+                            message.offset(),  # type: ignore[arg-type]
+                            message.timestamp()[1] / 1000,
+                            message.key(),
+                            message.value(),
+                        )
+                    )
+                elif error.code() == ck.KafkaError._PARTITION_EOF:
+                    waiting.discard(message.partition())  # type: ignore[arg-type]
+        assert not waiting, f"{name}: no end of the partitions {waiting}"
+        return sorted(records, key=lambda record: (record.partition, record.offset))
+    finally:
+        consumer.close()
