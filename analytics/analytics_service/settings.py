@@ -31,7 +31,7 @@ class AnalyticsSettings(_KpiSettings):
     mariadb_password: str = Field("analyticspw", repr=False, description="password of that user")
     mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")
     kpi_every: float = Field(10.0, ge=1, le=3600, description="seconds between two KPI tables on the console")
-    batch_messages: int = Field(5000, ge=1, le=50_000, description="messages in one transaction, at most")
+    batch_messages: int = Field(2500, ge=1, le=50_000, description="messages in one transaction, at most")
     batch_seconds: float = Field(
         0.1, gt=0, le=10, description="age in seconds at which a batch that is not full is stored"
     )
