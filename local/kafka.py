@@ -1,0 +1,147 @@
+"""The real Kafka: one node, broker and controller in one process, on [::1]."""
+
+import base64
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.binaries import Binaries
+from local.errors import Refusal
+from local.server import HOST, Server
+
+NODE = 1
+LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
+
+# One node, one machine: a copy of nothing, few partitions so that it starts fast, small buffers.
+PROPERTIES: Mapping[str, object] = {
+    "process.roles": "broker,controller",
+    "node.id": NODE,
+    "controller.listener.names": "CONTROLLER",
+    "auto.create.topics.enable": "false",
+    # The contract counts delays from the broker's time stamp.
+    "log.message.timestamp.type": "LogAppendTime",
+    "log.retention.hours": 7 * 24,
+    "default.replication.factor": 1,
+    "min.insync.replicas": 1,
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 5,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 5,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1000,
+    # A transaction that hangs holds every read_committed reader up: it may do so for 15 s, and is ended within 1 s more.
+    "transaction.max.timeout.ms": 15000,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+    "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    "background.threads": 2,
+}
+
+
+class Kafka(Server):
+    """A broker with its data under `home`; `bootstrap` is its address. See Server for its life."""
+
+    name = "kafka"
+
+    def __init__(
+        self,
+        binaries: Binaries,
+        home: Path,
+        port: int,
+        controller_port: int,
+        *,
+        heap_mb: int = 512,
+        properties: Mapping[str, object] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(home, port, log)
+        self.controller_port = controller_port
+        self.properties = dict(properties or {})
+        self._binaries = binaries
+        self._heap_mb = heap_mb
+
+    @property
+    def bootstrap(self) -> str:
+        """The address for clients."""
+        return f"[{HOST}]:{self.port}"
+
+    @property
+    def command(self) -> list[str]:
+        return [
+            self._binaries.java,
+            f"-Xmx{self._heap_mb}m",
+            f"-Xms{self._heap_mb // 4}m",
+            # On two cores the parallel collectors cost more memory than they save time.
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
+            *self._java_settings(),
+            "kafka.Kafka",
+            str(self._settings),
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"MALLOC_ARENA_MAX": "2"}  # else the C library keeps a pool per thread, some 100 MB
+
+    def prepare(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        mine = {
+            # Static voters: `format --standalone` does not understand an IPv6 address.
+            "controller.quorum.voters": f"{NODE}@[{HOST}]:{self.controller_port}",
+            "listeners": f"PLAINTEXT://[{HOST}]:{self.port},CONTROLLER://[{HOST}]:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://[{HOST}]:{self.port}",
+            "log.dirs": self.home / "data",
+        }
+        settings = {**PROPERTIES, **mine, **self.properties}
+        self._settings.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        if not (self.home / "data" / "meta.properties").is_file():
+            self._format()
+
+    def answers(self) -> bool:
+        """Whether it answers an ApiVersions request (version 0), which it does only once it serves clients."""
+        request = struct.pack(">hhih", 18, 0, 1, -1)  # api key, version, correlation id, no client id
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((HOST, self.port), timeout=1) as broker,
+        ):
+            broker.sendall(struct.pack(">i", len(request)) + request)
+            return len(broker.recv(4)) > 0
+        return False
+
+    @property
+    def _settings(self) -> Path:
+        return self.home / "server.properties"
+
+    def _java_settings(self) -> list[str]:
+        return [
+            "-XX:-UsePerfData",
+            f"-Dlog4j2.configurationFile={LOG_SETTINGS}",
+            f"-Dshop.kafka.log={self.log}",
+            "-cp",
+            f"{self._binaries.kafka_libs}/*",
+        ]
+
+    def _format(self) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        tool = ["kafka.tools.StorageTool", "format", "--config", str(self._settings), "--cluster-id"]
+        done = subprocess.run(
+            [self._binaries.java, *quick, *self._java_settings(), *tool, cluster_id],
+            capture_output=True,
+            text=True,
+            env=os.environ | self.environment,
+            check=False,
+        )
+        if done.returncode:
+            raise Refusal(f"Kafka's data directory {self.home} cannot be made: {done.stderr or done.stdout}")

@@ -1,0 +1,177 @@
+"""The real MariaDB on [::1], as any user, in a folder of one's own."""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.binaries import Binaries
+from local.errors import Refusal
+from local.server import HOST, Server
+
+OPTIONS: Mapping[str, object] = {
+    "character-set-server": "utf8mb4",
+    "default-time-zone": "+00:00",
+    "local-infile": 1,
+    # A writer that was stopped in the middle frees its locks after so many seconds.
+    "idle-write-transaction-timeout": 15,
+    # What was committed survives a power cut.
+    "innodb-flush-log-at-trx-commit": 1,
+    "max-allowed-packet": "64M",
+    "max-connections": 100,
+    "table-open-cache": 400,
+    "aria-pagecache-buffer-size": "8M",
+    "key-buffer-size": "1M",
+}
+
+
+class MariaDB(Server):
+    """A database server with its data under `home`. See Server for its life.
+
+    Administration is `root` without a password through the socket alone; only this user of the machine gets to it,
+    because the data directory around it is closed to others. Nobody else exists until `apply` makes them.
+    """
+
+    name = "mariadb"
+
+    def __init__(
+        self,
+        binaries: Binaries,
+        home: Path,
+        port: int,
+        *,
+        buffer_pool_mb: int = 256,
+        options: Mapping[str, object] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(home, port, log)
+        self.options = dict(options or {})
+        self._binaries = binaries
+        self._buffer_pool_mb = buffer_pool_mb
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.home / "data"
+
+    @property
+    def socket(self) -> Path:
+        """The socket for root. The system takes no path of more than 107 bytes; `home` has to be short for that."""
+        return self.data / "mariadb.sock"
+
+    @property
+    def command(self) -> list[str]:
+        own = {
+            "bind-address": HOST,
+            "port": self.port,
+            # Relative to the data directory, so that it fits wherever that is.
+            "socket": "mariadb.sock",
+            "pid-file": "mariadb.pid",
+            "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
+            **self._certificate(),
+        }
+        settings = {**OPTIONS, **own, **self.options}
+        return [
+            *self._mariadbd(),
+            "--skip-name-resolve",
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ]
+
+    def prepare(self) -> None:
+        made = self.home / "made"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if made.is_file():
+            return
+        # Without the mark it is what an interrupted first start left; there was never a server on it.
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(parents=True, mode=0o700)
+        self._make_certificate()
+        if self._binaries.system_tables is None:
+            self._run_installer()
+        else:
+            self._bootstrap(self._binaries.system_tables)
+        made.touch()
+
+    def answers(self) -> bool:
+        """Whether it greets on its socket, which it does only once it serves clients."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1)
+            folder = os.open(self.data, os.O_RDONLY)
+            try:
+                probe.connect(f"/proc/self/fd/{folder}/{self.socket.name}")  # short, however long the path is
+            finally:
+                os.close(folder)
+            return len(probe.recv(5)) > 0
+        return False
+
+    def apply(self, folder: Path) -> None:
+        """Run every *.sql of the folder as root, in the order of their names. Raises Refusal at the first error."""
+        for file in sorted(folder.glob("*.sql")):
+            try:
+                self.execute(file.read_text())
+            except Refusal as refusal:
+                raise Refusal(f"{file} failed: {refusal}") from refusal
+
+    def execute(self, sql: str) -> str:
+        """Run statements as root and return what they print, tab-separated. Raises Refusal at the first error."""
+        client = [self._binaries.mariadb, "--no-defaults", "--user=root", "--socket=mariadb.sock", "--batch"]
+        done = subprocess.run(
+            [*client, "--default-character-set=utf8mb4"],
+            input=sql,
+            cwd=self.data,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Refusal(done.stderr.strip())
+        return done.stdout
+
+    def _mariadbd(self) -> list[str]:
+        command = [str(self._binaries.mariadbd), "--no-defaults", f"--datadir={self.data}"]
+        if self._binaries.system_tables:
+            share = self._binaries.system_tables
+            command += [f"--basedir={share.parent}", f"--lc-messages-dir={share}"]
+        if os.geteuid() == 0:
+            command.append("--user=root")
+        return command
+
+    def _bootstrap(self, system_tables: Path) -> None:
+        """As mariadb-install-db does, without what nobody here needs (help texts, GIS), which takes most of its time."""
+        parts = ("mariadb_system_tables", "mariadb_performance_tables", "mariadb_system_tables_data")
+        sql = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n"
+        sql += "".join((system_tables / f"{part}.sql").read_text() + "\n" for part in parts)
+        sql += "DELETE FROM global_priv WHERE Host <> 'localhost';\nDELETE FROM proxies_priv;\n"
+        self._install([*self._mariadbd(), "--bootstrap", "--innodb-buffer-pool-size=64M"], sql)
+
+    def _run_installer(self) -> None:
+        command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db"]
+        self._install([*command, "--auth-root-authentication-method=normal"], "")
+
+    def _install(self, command: list[str], sql: str) -> None:
+        done = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
+        if done.returncode:
+            errors = re.findall(r"^.*ERROR.*$", done.stderr, re.MULTILINE) or [done.stderr]
+            raise Refusal(f"MariaDB's data directory {self.data} cannot be made: {' '.join(errors)}")
+
+    def _make_certificate(self) -> None:
+        """Give the server a certificate: it makes one at every start otherwise, which takes it 3 to 6 seconds.
+
+        Without TLS at all, newer clients refuse to connect. No `openssl` here: it starts slowly, and works.
+        """
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            return
+        request = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]
+        files = ["-keyout", "key.pem", "-out", "certificate.pem"]
+        subprocess.run(
+            [*request, *files, "-subj", "/CN=localhost"], cwd=self.home, capture_output=True, check=False
+        )
+
+    def _certificate(self) -> dict[str, object]:
+        key, certificate = self.home / "key.pem", self.home / "certificate.pem"
+        return {"ssl-key": key, "ssl-cert": certificate} if key.is_file() and certificate.is_file() else {}

@@ -1,0 +1,146 @@
+"""A server process of one's own, as the stack and the tests start and end it."""
+
+import abc
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from local.errors import Refusal
+
+HOST = "::1"
+STOP_WITHIN = 30.0  # seconds from SIGTERM to SIGKILL; a server that is well needs less than one
+
+
+class Server(abc.ABC):
+    """One server on [::1] with its data under one folder. It can be stopped or killed, and started again on them.
+
+    The process has a session of its own, so Ctrl-C at the terminal does not reach it. It lives no longer than the
+    process that started it, unless told to.
+    """
+
+    name: str
+
+    def __init__(self, home: Path, port: int, log: Path | None) -> None:
+        self.home = home.absolute()
+        self.port = port
+        self.log = (log or self.home / f"{self.name}.log").absolute()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    @abc.abstractmethod
+    def command(self) -> list[str]:
+        """The command line of the server; it stays in the foreground."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the server's environment has besides this process's."""
+        return {}
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Make the data directory where there is none, and write the settings. It never touches data that is there.
+
+        Takes about half a second the first time. Raises Refusal with the reason where it cannot.
+        """
+
+    @abc.abstractmethod
+    def answers(self) -> bool:
+        """Whether the server does what it is asked to by now."""
+
+    def start(self, *, outlive: bool = False) -> None:
+        """Prepare and start; return at once. With `outlive` it stays when this process ends.
+
+        (It can be tied to this process's life only where the caller is the main thread: the kernel counts threads.)
+        Raises Refusal where the port is taken.
+        """
+        self.prepare()
+        require_free(self.port, self.name)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        outlive = outlive or threading.current_thread() is not threading.main_thread()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command if outlive else tied(self.command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
+                start_new_session=True,
+            )
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Return when it answers. Raises Refusal, naming the log, when it ended or did not answer in time."""
+        deadline = time.monotonic() + timeout
+        while not self.answers():
+            if self._process is not None and self._process.poll() is not None:
+                code = self._process.returncode
+                raise Refusal(f"{self.name} ended at its start with exit code {code}: see {self.log}.")
+            if time.monotonic() > deadline:
+                raise Refusal(f"{self.name} does not answer after {timeout:.0f} s: see {self.log}.")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it cleanly (SIGTERM) and wait for the end. Does nothing when it does not run."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would (SIGKILL) and wait for the end."""
+        self._end(signal.SIGKILL)
+
+    @property
+    def pid(self) -> int:
+        """The pid of the running server itself, not of some wrapper. Raises LookupError when it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            raise LookupError(f"{self.name} does not run")
+        return self._process.pid
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        self._process.send_signal(signal.SIGCONT)  # a test may have stopped it
+        try:
+            self._process.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def tied(command: list[str]) -> list[str]:
+    """The same command, ended (SIGTERM) when this process ends."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("tied.py")), str(os.getpid()), *command]
+
+
+def free_port() -> int:
+    """A port on [::1] that nobody listens on now, and that the system does not hand out again soon."""
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free(port: int, name: str) -> None:
+    """Raise Refusal where somebody listens on the port already, on this address or on all."""
+    with socket.socket(socket.AF_INET6) as probe:
+        # As the servers do: a connection of an earlier run that is not quite over is no reason to refuse.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as taken:
+            setting = f"{name.upper()}_PORT"
+            raise Refusal(
+                f"{name} cannot have port {port} on [{HOST}] ({os.strerror(taken.errno or 0)}): "
+                f"end what uses it, or choose another one with {setting}=..."
+            ) from taken
+
+
+def listens(port: int) -> bool:
+    """Whether a connection to the port is accepted."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False

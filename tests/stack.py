@@ -1,0 +1,63 @@
+"""A real Kafka and a real MariaDB for tests, on free ports, with their data under a folder of the caller's.
+
+They end with the test process, however that ends. A port once chosen is kept over `stop`, `kill` and `start`.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from local.binaries import ROOT, Binaries, ensure
+from local.kafka import Kafka
+from local.mariadb import MariaDB
+from local.server import free_port
+
+
+@cache
+def binaries() -> Binaries:
+    """The programs, fetched if they are not here yet."""
+    return ensure()
+
+
+def new_kafka(home: Path, *, heap_mb: int = 512, properties: Mapping[str, object] | None = None) -> Kafka:
+    """A Kafka that is not started yet."""
+    return Kafka(binaries(), home, free_port(), free_port(), heap_mb=heap_mb, properties=properties)
+
+
+def new_mariadb(
+    home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, object] | None = None
+) -> MariaDB:
+    """A MariaDB that is not started yet."""
+    return MariaDB(binaries(), home, free_port(), buffer_pool_mb=buffer_pool_mb, options=options)
+
+
+def start_kafka(home: Path) -> Kafka:
+    """A Kafka that is ready. It has no topics."""
+    kafka = new_kafka(home)
+    kafka.start()
+    kafka.wait_ready()
+    return kafka
+
+
+def start_mariadb(home: Path) -> MariaDB:
+    """A MariaDB that is ready, with the tables, views and users of sql/."""
+    mariadb = new_mariadb(home)
+    mariadb.start()
+    mariadb.wait_ready()
+    mariadb.apply(ROOT / "sql")
+    return mariadb
+
+
+def start_both(home: Path) -> tuple[Kafka, MariaDB]:
+    """Both of the above, in `home`/kafka and `home`/mariadb, in the time that the slower one takes."""
+    kafka, mariadb = new_kafka(home / "kafka"), new_mariadb(home / "mariadb")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda server: server.prepare(), (kafka, mariadb)))
+    # Started from this thread, to whose life they are tied.
+    kafka.start()
+    mariadb.start()
+    mariadb.wait_ready()
+    mariadb.apply(ROOT / "sql")
+    kafka.wait_ready()
+    return kafka, mariadb
