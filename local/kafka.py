@@ -36,6 +36,9 @@ PROPERTIES: Mapping[str, object] = {
     "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.num.partitions": 1,
+    # After a kill -9 the node waits this long for its own earlier registration to run out (9 s by default).
+    "broker.session.timeout.ms": 3000,
+    "broker.heartbeat.interval.ms": 500,
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1000,
     # A transaction that hangs holds every read_committed reader up: it may do so for 15 s, and is ended within 1 s more.
