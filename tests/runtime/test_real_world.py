@@ -1,15 +1,16 @@
-import os
 from collections.abc import Iterator
 
 import pytest
 
+from local.kafka import Kafka
 from tests.runtime.behaviour import Behaviour
 from tests.runtime.real_world import RealWorld
 
 
+@pytest.mark.broker
 class TestRealWorld(Behaviour):
     @pytest.fixture
-    def world(self) -> Iterator[RealWorld]:
-        world = RealWorld(os.environ["B"])
+    def world(self, kafka: Kafka) -> Iterator[RealWorld]:
+        world = RealWorld(kafka.bootstrap)
         yield world
         world.close()

@@ -26,6 +26,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 TOPICS_PAUSE = 1.0
 DATABASE_PAUSE = 1.0
+REPORT_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -77,6 +78,7 @@ class Processor:
         self._most_events = limits.transaction_events
         self._failures = 0
         self._stall = (0.0, 0)
+        self._reported = (clock.elapsed(), Counter[str]())
         self._reload_at: float | None = None
         self._tenure = Tenure(rules.topic, rules.inputs)
 
@@ -111,6 +113,7 @@ class Processor:
             if elapsed >= self._reload_at:
                 self._reload(elapsed)
             return
+        self._report(elapsed)
         for record in batch.records:
             self._read(record, unix, elapsed)
         for end in batch.ends:
@@ -144,7 +147,9 @@ class Processor:
             event = partition.fire(trigger, unix, elapsed)
             if event is not None:
                 messages.append(Outgoing(partition.number, *event))
-        messages += self._births(unix, elapsed, self._most_events - len(messages))
+        births = self._births(unix, elapsed, self._most_events - len(messages))
+        messages += births
+        self.counts["opened"] += len(births)
         self._tenure.more_is_due = len(messages) >= self._most_events
         if messages or since >= self._limits.offsets_interval:
             self._commit(messages)
@@ -292,6 +297,19 @@ class Processor:
             self._log.resume(tenure.input_places)
             tenure.pushed_back = False
             log.info("inputs resumed", pending=tenure.pending)
+
+    def _report(self, elapsed: float) -> None:
+        """Says every ``REPORT_SECONDS`` what was really done per second since the last time."""
+        since, before = self._reported
+        if elapsed - since < REPORT_SECONDS:
+            return
+        rates = {
+            f"{name}_per_second": round((self.counts[name] - before[name]) / (elapsed - since), 1)
+            for name in ("read", "opened", "published")
+            if self.counts[name]
+        }
+        self._reported = (elapsed, self.counts.copy())
+        log.info("at work", **rates, pending=self._tenure.pending)
 
     def _patience(self) -> float:
         """How long the next poll may wait: until something is due, and never long."""

@@ -25,7 +25,7 @@ class Limits:
     """Bounds of the runtime; see the settings of the same names."""
 
     transaction_events: int = 2000
-    transaction_interval: float = 0.05
+    transaction_interval: float = 0.2
     offsets_interval: float = 1.0
     dedupe_window: float = 300.0
     hold_limit: int = 200_000
@@ -228,6 +228,7 @@ class Partition:
         latest = None if entity.status is None else entity.value
         event = self._rules.decide(latest, cause, trigger.becomes, timestamp(unix))
         value = serialize(event)
+        log.debug("decided", entity=entity.id, before=entity.status, status=event.status, partition=self.number)
         self._reach(entity, event, value, unix)
         self._close(trigger)
         self._follow(entity, event, unix, elapsed)

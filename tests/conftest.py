@@ -1,0 +1,38 @@
+"""One real Kafka and one real MariaDB for the whole session, started when the first test asks for them."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.kafka import Kafka
+from local.mariadb import MariaDB
+from tests.stack import start_both
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, MariaDB]]:
+    kafka, mariadb = start_both(Path(tmp_path_factory.mktemp("servers")))
+    yield kafka, mariadb
+    kafka.stop()
+    mariadb.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(servers: tuple[Kafka, MariaDB]) -> Kafka:
+    return servers[0]
+
+
+@pytest.fixture(scope="session")
+def mariadb(servers: tuple[Kafka, MariaDB]) -> MariaDB:
+    return servers[1]
+
+
+@pytest.fixture(autouse=True)
+def no_error_in_a_callback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Clients call back from their own code, where an exception is only logged: it fails the test all the same."""
+    yield
+    logged = [record for when in ("setup", "call") for record in caplog.get_records(when)]  # type: ignore[arg-type]
+    errors = [record.getMessage() for record in logged if record.levelno >= logging.ERROR and record.exc_info]
+    assert not errors, f"logged in a callback: {errors}"
