@@ -80,7 +80,9 @@ def find_java() -> str:
 def _fetch(say: Say) -> None:
     mvn = shutil.which("mvn")
     if mvn is None:
-        raise Refusal("Maven fetches Kafka and MariaDB, and there is no mvn on the PATH: install it (apt install maven).")
+        raise Refusal(
+            "Maven fetches Kafka and MariaDB and there is no mvn on the PATH: install it (apt install maven)."
+        )
     HOME.mkdir(exist_ok=True)
     say("fetching Kafka and MariaDB with Maven (about 200 MB, once)")
     command = [mvn, "-f", str(POM), "-Dstyle.color=never", "package"]
@@ -92,7 +94,7 @@ def _fetch(say: Say) -> None:
     if maven.returncode:
         for line in errors:
             say(line)
-        raise Refusal(f"Maven could not fetch what {POM.relative_to(ROOT)} names: see its words above, then try again.")
+        raise Refusal("Maven could not fetch what local/pom.xml names: see its words above, then try again.")
 
 
 def _follow(output: IO[bytes], say: Say) -> list[str]:

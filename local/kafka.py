@@ -41,7 +41,7 @@ PROPERTIES: Mapping[str, object] = {
     "broker.heartbeat.interval.ms": 500,
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1000,
-    # A transaction that hangs holds every read_committed reader up: it may do so for 15 s, and is ended within 1 s more.
+    # A hanging transaction holds every read_committed reader up: for 15 s at most, and 1 s until that is seen.
     "transaction.max.timeout.ms": 15000,
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
     "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,

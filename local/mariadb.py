@@ -118,7 +118,7 @@ class MariaDB(Server):
 
     def execute(self, sql: str) -> str:
         """Run statements as root and return what they print, tab-separated. Raises Refusal at the first error."""
-        client = [self._binaries.mariadb, "--no-defaults", "--user=root", "--socket=mariadb.sock", "--batch"]
+        client = [str(self._binaries.mariadb), "--no-defaults", "--user=root", "--socket=mariadb.sock", "--batch"]
         done = subprocess.run(
             [*client, "--default-character-set=utf8mb4"],
             input=sql,
@@ -141,7 +141,7 @@ class MariaDB(Server):
         return command
 
     def _bootstrap(self, system_tables: Path) -> None:
-        """As mariadb-install-db does, without what nobody here needs (help texts, GIS), which takes most of its time."""
+        """As mariadb-install-db does, but without the help texts and such, which take most of its time."""
         parts = ("mariadb_system_tables", "mariadb_performance_tables", "mariadb_system_tables_data")
         sql = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n"
         sql += "".join((system_tables / f"{part}.sql").read_text() + "\n" for part in parts)
@@ -168,9 +168,7 @@ class MariaDB(Server):
             return
         request = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]
         files = ["-keyout", "key.pem", "-out", "certificate.pem"]
-        subprocess.run(
-            [*request, *files, "-subj", "/CN=localhost"], cwd=self.home, capture_output=True, check=False
-        )
+        subprocess.run([*request, *files, "-subj", "/CN=localhost"], cwd=self.home, capture_output=True, check=False)
 
     def _certificate(self) -> dict[str, object]:
         key, certificate = self.home / "key.pem", self.home / "certificate.pem"

@@ -25,9 +25,7 @@ def new_kafka(home: Path, *, heap_mb: int = 512, properties: Mapping[str, object
     return Kafka(binaries(), home, free_port(), free_port(), heap_mb=heap_mb, properties=properties)
 
 
-def new_mariadb(
-    home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, object] | None = None
-) -> MariaDB:
+def new_mariadb(home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, object] | None = None) -> MariaDB:
     """A MariaDB that is not started yet."""
     return MariaDB(binaries(), home, free_port(), buffer_pool_mb=buffer_pool_mb, options=options)
 
