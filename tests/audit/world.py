@@ -8,7 +8,7 @@ from enum import StrEnum
 from analytics_service.audit.auditor import RULES, Auditor
 from analytics_service.audit.entries import EPOCH, ProjectedRow
 from analytics_service.audit.messages import Chunk, Letter, Message, Range, Row
-from analytics_service.audit.report import Coordinates, Report
+from analytics_service.audit.report import Coordinates, Report, Violation
 from analytics_service.audit.rules import Terms
 from shop.contract.events import Checkout, Event, Fulfillment, Order, parse, serialize
 from shop.contract.ids import fulfillment_id_of, order_id_of
@@ -129,7 +129,7 @@ class World:
             )
         return found
 
-    def strays(self) -> Iterator[tuple[str, str]]:
+    def strays(self) -> Iterator[Violation]:
         return iter(())
 
     def chunks(self, of: Range) -> Iterator[Chunk]:

@@ -38,8 +38,8 @@ class Source(Protocol):
     def anew(self) -> Mapping[str, int]:
         """Topics that had an earlier life, and when (in milliseconds) analytics first saw the present one."""
 
-    def strays(self) -> Iterator[tuple[str, str]]:
-        """Rows that can belong to no message: the topic, and a sentence."""
+    def strays(self) -> Iterator[Violation]:
+        """Rows outside of all ranges that no message can stand behind."""
 
     def chunks(self, of: Range) -> Iterator[Chunk]:
         """All messages and all rows of a range."""
@@ -96,8 +96,8 @@ class Auditor:
                 history.add(entry_of_row(row))
             self._read(history)
             self._judge(history)
-        for topic, sentence in self._source.strays():
-            self._add("stored", topic, None, None, sentence)
+        for violation in self._source.strays():
+            self._report.add(violation)
         if self._lag:
             self._report.note(f"analytics has not come to {self._lag} messages yet")
         self._report.close(time.monotonic() - began)
@@ -148,7 +148,7 @@ class Auditor:
                 invalid = reason_of(error)
             row, letter = rows.get(offset), letters.get(offset)
             met += (row is not None) + (letter is not None)
-            pair = Pair(message, event, invalid, row, letter, self._is_due(of, offset))
+            pair = Pair(message, event, invalid, row, letter, offset < of.unstored or self._terms.settled)
             if not is_clean(pair):
                 self._examine(of, offset, pair)
         if met < len(rows) + len(letters):
@@ -156,13 +156,12 @@ class Auditor:
             for offset in sorted((rows.keys() | letters.keys()) - offsets):
                 self._examine(of, offset, Pair(None, None, "", rows.get(offset), letters.get(offset), True))
 
-    def _is_due(self, of: Range, offset: int) -> bool:
-        if offset >= of.unstored:
-            return self._terms.settled
-        return not any(first <= offset < end for first, end in of.lost)
-
     def _examine(self, of: Range, offset: int, pair: Pair) -> None:
-        self._lag += pair.message is not None and offset >= of.unstored
+        if any(first <= offset < end for first, end in of.lost):
+            # A person knows that these are not stored; rows here are of messages that the topic gave way to new ones.
+            pair = pair._replace(row=None, letter=None, due=False)
+        elif pair.message is not None and offset >= of.unstored:
+            self._lag += 1
         for rule in MESSAGE_RULES:
             for sentence in rule(pair):
                 self._add(rule.__name__, of.topic, of.partition, offset, sentence)

@@ -53,7 +53,8 @@ MessageRule = Callable[[Pair], Iterator[str]]
 def stored(pair: Pair) -> Iterator[str]:
     """Each committed message has exactly one row or dead letter, and each of those has its message."""
     if pair.message is None:
-        yield f"a {'dead letter' if pair.row is None else 'row'} without a committed message"
+        if pair.row or pair.letter:
+            yield f"a {'row' if pair.row else 'dead letter'} without a committed message"
     elif pair.row is None and pair.letter is None:
         if pair.due:
             yield "has neither a row nor a dead letter"

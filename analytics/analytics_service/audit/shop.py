@@ -1,0 +1,126 @@
+"""What is audited when the shop is real: Kafka and MariaDB."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+from analytics_service.audit.entries import ProjectedRow
+from analytics_service.audit.messages import Chunk, Range
+from analytics_service.audit.report import Coordinates, Violation
+from analytics_service.audit.tables import Tables
+from analytics_service.audit.topics import Topics
+from analytics_service.streams import Partition, Place, Streams
+from shop.contract.lifecycle import TOPICS
+
+
+class RealShop:
+    """All topics and tables, up to where they were when this was made. ``say`` is told what it waits for."""
+
+    def __init__(self, topics: Topics, tables: Tables, streams: Streams, say: Callable[[str], None]) -> None:
+        self._topics = topics
+        self._tables = tables
+        self._streams = streams
+        cluster_id, topic_ids = topics.cluster_id(), topics.ids()
+        self._logs = {log.log_id: log for log in tables.logs()}
+        self._live = {
+            log.topic: log.log_id
+            for log in self._logs.values()
+            if (log.cluster_id, log.topic_id) == (cluster_id, topic_ids.get(log.topic))
+        }
+        places = topics.places()
+        starts = topics.starts(places)
+        # All marks are taken before all ends: what lies below its mark was caused by something below an end.
+        marks = topics.ends(places)
+        ends = topics.stable_ends(places, marks, say)
+        self.now = int(time.time() * 1000)
+        last, lost = self._last_stored(places), tables.accepted_losses()
+        self.ranges = []
+        for place in places:
+            partition = self._partition(place)
+            self.ranges.append(
+                Range(
+                    streams.table(place.topic),
+                    place.partition,
+                    start=starts[place],
+                    mark=marks[place],
+                    end=ends[place],
+                    unstored=last.get(partition, -1) + 1 if partition else 0,
+                    lost=lost.get(partition, ()) if partition else (),
+                )
+            )
+        # Taken after what is stored: a row beyond these was never a message.
+        self._ends = topics.ends(places)
+
+    @property
+    def anew(self) -> Mapping[str, int]:
+        """The topics that had an earlier life, and when analytics first saw the present one."""
+        earlier = {log.topic for log in self._logs.values() if log.log_id not in self._live.values()}
+        seen = {topic: self._logs[log_id].first_seen.timestamp() * 1000 for topic, log_id in self._live.items()}
+        return {topic: int(seen.get(topic, self.now)) for topic in TOPICS if topic in earlier}
+
+    def strays(self) -> Iterator[Violation]:
+        """Rows in a table of another topic, of a log that nobody knows, or beyond the end of their partition."""
+        known = {Partition(self._live[topic], number): topic for topic, number in self._held() if topic in self._live}
+        for table, partition in self._tables.partitions():
+            log = self._logs.get(partition.log_id)
+            where = f"table {table} has rows of log {partition.log_id} partition {partition.number}"
+            if log is None:
+                yield _stray(table, f"{where}, but kafka_log does not know that log")
+            elif table not in (log.topic, "dead_letter"):
+                yield _stray(log.topic, f"{where}, which is topic {log.topic}")
+            elif partition.log_id in self._live.values() and partition not in known:
+                yield _stray(log.topic, f"{where}, but the topic has no such partition")
+        for one in self.ranges:
+            end = self._ends[self._place(one)]
+            if one.unstored > end and not any(first < one.unstored <= after for first, after in one.lost):
+                yield _stray(
+                    one.topic, f"rows without a message: the topic ends at {end}", one.partition, one.unstored - 1
+                )
+
+    def chunks(self, of: Range) -> Iterator[Chunk]:
+        """All messages of a range and what the tables hold of them; while one is judged, the next one is fetched."""
+        place = self._place(of)
+        first = of.start
+
+        def fetch() -> Chunk | None:
+            nonlocal first
+            messages, reached = next(read, (None, of.end))
+            if messages is None:
+                return None
+            chunk = Chunk(messages, rows.facts(first, reached), rows.letters(first, reached))
+            first = reached
+            return chunk
+
+        with (
+            closing(self._topics.messages(place, of.start, of.end)) as read,
+            self._tables.rows(of.topic, self._partition(place)) as rows,
+            ThreadPoolExecutor(1) as fetcher,
+        ):
+            coming = fetcher.submit(fetch)
+            while (chunk := coming.result()) is not None:
+                coming = fetcher.submit(fetch)
+                yield chunk
+
+    def projection(self) -> Iterator[ProjectedRow]:
+        """All rows of fulfillment's own table."""
+        return self._tables.projection()
+
+    def _held(self) -> list[tuple[str, int]]:
+        return [(one.topic, one.partition) for one in self.ranges]
+
+    def _place(self, of: Range) -> Place:
+        return Place(self._streams.namespace + of.topic, of.partition)
+
+    def _partition(self, place: Place) -> Partition | None:
+        """The partition as the tables name it; None where analytics has not met the topic yet."""
+        log_id = self._live.get(self._streams.table(place.topic))
+        return None if log_id is None else Partition(log_id, place.partition)
+
+    def _last_stored(self, places: Sequence[Place]) -> Mapping[Partition, int]:
+        partitions = [partition for place in places if (partition := self._partition(place))]
+        return self._tables.last_offsets(partitions, {log_id: topic for topic, log_id in self._live.items()})
+
+
+def _stray(topic: str, sentence: str, partition: int | None = None, offset: int | None = None) -> Violation:
+    return Violation(Coordinates("stored", topic, partition, offset), sentence)

@@ -1,0 +1,167 @@
+"""The topics: which offsets are audited, and the committed messages in them."""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from analytics_service.audit.messages import Message
+from analytics_service.kafka import Broker
+from analytics_service.streams import Place, Streams
+from shop.runtime.errors import Unavailable, UserError
+
+REPLY_SECONDS = 5.0
+TRANSACTION_SECONDS = 30.0
+"""How long to wait for open transactions; the broker ends them after half of that (transaction.max.timeout.ms)."""
+SILENCE_SECONDS = 30.0
+CHUNK = 5000
+"""Messages read at a time."""
+
+Offsets = Mapping[Place, int]
+
+
+class Topics:
+    """Reads all three topics without a group: it stores nothing at the broker.
+
+    Every call blocks for seconds at most and raises Unavailable when there is no answer, UserError when a topic is
+    missing or what was to be read is not there any more.
+    """
+
+    def __init__(self, client: Mapping[str, Any], streams: Streams, address: str) -> None:
+        self._admin = AdminClient(dict(client))
+        self._broker = Broker(self._admin, streams, address)
+        self._client = client
+        self._streams = streams
+        self._address = address
+
+    def ids(self) -> dict[str, str]:
+        """Kafka's own id of each topic, by the contract's name."""
+        ids = self._broker.topic_ids()
+        missing = [topic for topic in self._streams.topics if topic not in ids]
+        if missing:
+            raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
+        return {self._streams.table(topic): topic_id for topic, topic_id in ids.items()}
+
+    def cluster_id(self) -> str:
+        return self._broker.cluster_id()
+
+    def places(self) -> list[Place]:
+        """All partitions, topic by topic."""
+        try:
+            known = self._admin.list_topics(timeout=REPLY_SECONDS).topics
+        except ck.KafkaException as failure:
+            raise self._unavailable(failure) from None
+        return [Place(topic, number) for topic in self._streams.topics for number in sorted(known[topic].partitions)]
+
+    def starts(self, places: Iterable[Place]) -> Offsets:
+        """The first offset that each partition still holds."""
+        return self._offsets(places, OffsetSpec.earliest(), committed=False)  # type: ignore[no-untyped-call]
+
+    def ends(self, places: Iterable[Place]) -> Offsets:
+        """Where each partition ends, behind everything, that in open transactions too (high watermark)."""
+        return self._offsets(places, OffsetSpec.latest(), committed=False)  # type: ignore[no-untyped-call]
+
+    def stable_ends(self, places: Iterable[Place], marks: Offsets, say: Callable[[str], None]) -> Offsets:
+        """Up to where everything is decided: committed or aborted (last stable offset). Waits until that is ``marks``
+        at least, but not for ever; says what it waits for."""
+        deadline = time.monotonic() + TRANSACTION_SECONDS
+        said = False
+        while True:
+            ends = self._offsets(places, OffsetSpec.latest(), committed=True)  # type: ignore[no-untyped-call]
+            hidden = sum(max(0, marks[place] - end) for place, end in ends.items())
+            if not hidden or time.monotonic() > deadline:
+                return ends
+            if not said:
+                say(
+                    f"open transactions hide {hidden} offsets: waiting for their end, {TRANSACTION_SECONDS:.0f} s at most"
+                )
+                said = True
+            time.sleep(0.1)
+
+    def messages(self, place: Place, start: int, end: int) -> Generator[tuple[list[Message], int]]:
+        """The committed messages from ``start`` up to ``end``, about ``CHUNK`` at a time, in order; and the offset
+        that they reach up to."""
+        if start >= end:
+            return
+        consumer = self._consumer()
+        try:
+            consumer.assign([ck.TopicPartition(*place, start)])
+            reached = start
+            while reached < end:
+                messages: list[Message] = []
+                reached = self._fill(consumer, messages, place, reached, end)
+                yield messages, min(reached, end)
+        finally:
+            consumer.close()
+
+    def _fill(self, consumer: ck.Consumer, messages: list[Message], place: Place, reached: int, end: int) -> int:
+        silent_since = time.monotonic()
+        while reached < end and len(messages) < CHUNK:
+            first = consumer.poll(0.5)
+            if first is None:
+                if time.monotonic() - silent_since > SILENCE_SECONDS:
+                    raise Unavailable(f"Kafka at {self._address} gives nothing of {place} from offset {reached} on")
+                continue
+            silent_since = time.monotonic()
+            for message in (first, *consumer.consume(CHUNK - len(messages), 0)):
+                error = message.error()
+                offset = message.offset()
+                assert offset is not None
+                if error is None:
+                    reached = offset + 1
+                    if offset < end:
+                        messages.append(_message(message, offset))
+                elif error.code() == ck.KafkaError._PARTITION_EOF:
+                    reached = max(reached, offset)
+                elif error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
+                    raise UserError(
+                        f"{place.topic} partition {place.partition} lost messages during the audit (retention, or it "
+                        "was made anew): start it again"
+                    )
+                # Anything else (a broker that is away for a moment) ends by itself, or in silence.
+        return reached
+
+    def _consumer(self) -> ck.Consumer:
+        return ck.Consumer(
+            {
+                **self._client,
+                "group.id": f"{self._streams.namespace}audit",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "queued.min.messages": 20_000,
+                "queued.max.messages.kbytes": 16_384,
+            }
+        )
+
+    def _offsets(self, places: Iterable[Place], spec: OffsetSpec, *, committed: bool) -> Offsets:
+        level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
+        asked = {ck.TopicPartition(*place): spec for place in places}
+        try:
+            answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
+            return {
+                Place(at.topic, at.partition): future.result(2 * REPLY_SECONDS).offset
+                for at, future in answers.items()
+            }
+        except ck.KafkaException as failure:
+            raise self._unavailable(failure) from None
+        except TimeoutError:
+            raise Unavailable(f"Kafka at {self._address} does not answer in time") from None
+
+    def _unavailable(self, failure: ck.KafkaException) -> Unavailable:
+        return Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}")
+
+
+def _message(message: ck.Message, offset: int) -> Message:
+    kind, time_ms = message.timestamp()
+    return Message(
+        offset,
+        time_ms,
+        kind == ck.TIMESTAMP_LOG_APPEND_TIME,
+        message.key(),
+        message.value(),
+        message.headers(),  # type: ignore[arg-type]  # a list, and bytes, when it comes from a consumer
+    )
