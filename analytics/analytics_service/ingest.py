@@ -125,10 +125,11 @@ class Ingest:
                 self._start_again("a topic that was cut off is long enough again")
 
     def _failed(self, error: ck.KafkaError) -> None:
-        if error.code() == ck.KafkaError._FENCED or error.code() == ck.KafkaError.FENCED_INSTANCE_ID:
-            raise UserError(f"another process runs as INSTANCE={self._settings.instance}: give each its own INSTANCE")
-        if error.fatal():
-            raise RuntimeError(f"the consumer failed: {error}")
+        if error.fatal() or error.code() == ck.KafkaError._FATAL:
+            # The code is that of any fatal error; only the text tells which.
+            if "group.instance.id" in error.str():
+                raise UserError(f"another process took over INSTANCE={self._settings.instance}: each needs its own")
+            raise RuntimeError(f"the consumer failed: {error.str()}")
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
             self._start_again(f"an offset is not in the topic: {error.str()}")
         elif time.monotonic() - self._warned_at >= WARN_SECONDS:

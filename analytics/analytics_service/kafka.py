@@ -14,7 +14,7 @@ from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
 
-REPLY_SECONDS = 5.0
+REPLY_SECONDS = 3.0
 SESSION_SECONDS = 10
 DESCRIBE_SECONDS = 2.0
 
@@ -71,7 +71,7 @@ def consumer(settings: Settings, logger: logging.Logger) -> dict[str, Any]:
 class Broker:
     """Asks the broker what it has. Safe to use from several threads.
 
-    Every call blocks for ``REPLY_SECONDS`` at most, as good as, and raises Unavailable when there is no answer.
+    Every call blocks for a second more than ``REPLY_SECONDS`` at most, and raises Unavailable without an answer.
     """
 
     def __init__(self, admin: AdminClient, streams: Streams, address: str) -> None:
@@ -109,7 +109,12 @@ class Broker:
         pause = 0.5
         while not stop():
             try:
-                ids = self.topic_ids()
+                question = self.ask_topic_ids()
+                while not all(future.done() for future in question.values()) and not stop():
+                    sleep(0.05)
+                if stop():
+                    return
+                ids = self.answered(question)
             except Unavailable as failure:
                 log.warning("waiting for Kafka", address=self._address, seconds=pause, reason=str(failure))
                 sleep(pause)
@@ -147,7 +152,7 @@ class Broker:
 
     def _answer(self, future: "Future[Any]", missing: int | None = None) -> Any:
         try:
-            return future.result(2 * REPLY_SECONDS)
+            return future.result(REPLY_SECONDS + 1)
         except ck.KafkaException as failure:
             if failure.args[0].code() == missing:
                 return None
