@@ -85,11 +85,14 @@ def main() -> None:
     parser.add_argument("--point", choices=POINTS, required=True)
     parser.add_argument("--signal", choices=["KILL", "STOP"], default="KILL")
     parser.add_argument("--after", type=int, default=1)
+    parser.add_argument("--session-seconds", type=int, default=10, help="after which the group takes it for dead")
     options = parser.parse_args()
     fault = Fault(options.point, getattr(signal, f"SIG{options.signal}"), options.after)
     shop.edges.service.KafkaLog = functools.partial(  # type: ignore[misc, assignment]
         KafkaLog,
-        consumer=functools.partial(FaultyConsumer, fault),
+        consumer=lambda config: FaultyConsumer(
+            fault, config | {"session.timeout.ms": options.session_seconds * 1000}
+        ),
         producer=functools.partial(FaultyProducer, fault),
     )
     folder = Path(__file__).parents[2] / options.service

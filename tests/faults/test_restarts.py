@@ -1,0 +1,54 @@
+"""The broker or the database goes away under load and comes back: everybody waits, and goes on where they were."""
+
+import pytest
+
+from tests.shop import SERVICES, Shop
+
+
+def all_alive(shop: Shop) -> bool:
+    return all(service.process.poll() is None for service in shop.services.values())
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_no_service_ends_for_a_broker_restart_and_nothing_is_lost_or_doubled(shop: Shop, how: str) -> None:
+    shop.start_all()
+    shop.until_completed(5)
+    getattr(shop.kafka, how)()
+    for service in SERVICES:
+        shop.services[service, "0"].until_prints(shop.kafka.bootstrap)
+    shop.kafka.start()
+    shop.kafka.wait_ready()
+    shop.until_completed(5)
+    assert all_alive(shop)
+    shop.must_be_clean()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(shop: Shop, how: str) -> None:
+    shop.start_all()
+    shop.until_completed(5)
+    getattr(shop.mariadb, how)()
+    for service in ("fulfillment", "analytics"):
+        shop.services[service, "0"].until_logged("waiting for")
+    shop.mariadb.start()
+    shop.mariadb.wait_ready()
+    shop.until_completed(5)
+    assert all_alive(shop)
+    shop.must_be_clean()
+
+
+def test_services_started_before_their_servers_wait_and_name_the_address(shop: Shop) -> None:
+    shop.kafka.stop()
+    shop.mariadb.stop()
+    shop.start_all()
+    for service in SERVICES:
+        shop.services[service, "0"].until_logged("waiting for")
+        waiting = [line for line in shop.services[service, "0"].lines() if "waiting" in str(line["event"])]
+        address = shop.mariadb.port if service == "analytics" else shop.kafka.port
+        assert str(address) in str(waiting[0])
+    shop.kafka.start()
+    shop.mariadb.start()
+    shop.kafka.wait_ready()
+    shop.mariadb.wait_ready()
+    shop.until_completed(3)
+    shop.must_be_clean()
