@@ -7,23 +7,21 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+from local.commands import Say, run
 from local.errors import Refusal
+from local.locks import wait_for
+from local.paths import HOME, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".local"
+__all__ = ["ROOT", "Binaries", "ensure", "find_java", "require_tools"]
+
 POM = ROOT / "local" / "pom.xml"
+STAMP = HOME / "binaries.stamp"
 
 JAVA_AT_LEAST = 17
 MARIADB_AT_LEAST = (10, 11)
-PROGRESS_EVERY = 3.0  # seconds
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,23 @@ def ensure(say: Say = print) -> Binaries:
     Needs no network and starts no Maven when pom.xml is unchanged. Raises Refusal where the machine lacks something.
     """
     java = find_java()
-    stamp = HOME / "binaries.stamp"
-    wanted = hashlib.sha256(POM.read_bytes()).hexdigest() + " " + platform.machine()
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        stamp.unlink(missing_ok=True)
-        # Jars of another version must not stay on the class path, nor half of an unpacked archive.
-        for made in ("kafka", "mariadb", "target"):
-            shutil.rmtree(HOME / made, ignore_errors=True)
-        _fetch(say)
-        stamp.write_text(wanted)
+    if not _are_here():
+        with wait_for("binaries"):
+            if not _are_here():
+                _fetch(say)
     bundled = HOME / "mariadb"
     if _runs(bundled / "bin" / "mariadbd"):
         server, client, tables = bundled / "bin" / "mariadbd", bundled / "bin" / "mariadb", bundled / "share"
         return Binaries(java, HOME / "kafka" / "libs", server, client, tables)
     server, client = _installed_mariadb()
     return Binaries(java, HOME / "kafka" / "libs", server, client, None)
+
+
+def require_tools() -> None:
+    """Raise Refusal where a tool is missing that `ensure` is going to need."""
+    find_java()
+    if not _are_here():
+        _find_maven()
 
 
 def find_java() -> str:
@@ -77,48 +77,33 @@ def find_java() -> str:
     return java
 
 
-def _fetch(say: Say) -> None:
+def _are_here() -> bool:
+    return STAMP.is_file() and STAMP.read_text() == _wanted()
+
+
+def _wanted() -> str:
+    return hashlib.sha256(POM.read_bytes()).hexdigest() + " " + platform.machine()
+
+
+def _find_maven() -> str:
     mvn = shutil.which("mvn")
     if mvn is None:
-        raise Refusal(
-            "Maven fetches Kafka and MariaDB and there is no mvn on the PATH: install it (apt install maven)."
-        )
-    HOME.mkdir(exist_ok=True)
+        raise Refusal("Maven fetches Kafka and MariaDB, and no mvn is on the PATH: install it (apt install maven).")
+    return mvn
+
+
+def _fetch(say: Say) -> None:
+    mvn = _find_maven()
+    STAMP.unlink(missing_ok=True)
+    # Jars of another version must not stay on the class path, nor half of an unpacked archive.
+    for made in ("kafka", "mariadb", "target"):
+        shutil.rmtree(HOME / made, ignore_errors=True)
     say("fetching Kafka and MariaDB with Maven (about 200 MB, once)")
-    command = [mvn, "-f", str(POM), "-Dstyle.color=never", "package"]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as maven:
-        assert maven.stdout is not None
-        errors = _follow(maven.stdout, say)
-    if maven.returncode:
-        for line in errors:
-            say(line)
-        raise Refusal("Maven could not fetch what local/pom.xml names: see its words above, then try again.")
-
-
-def _follow(output: IO[bytes], say: Say) -> list[str]:
-    """Tell now and then how far Maven is, and return what it called an error."""
-    errors: list[str] = []
-    files, told = 0, time.monotonic()
-    for line in _lines(output):
-        if line.startswith("[ERROR]"):
-            errors.append(line)
-        if line.startswith("Downloaded") and ".jar" in line:
-            files += 1
-        elif line.startswith("Progress") and time.monotonic() - told >= PROGRESS_EVERY:
-            told = time.monotonic()
-            say(f"{files} files here, now {line.partition(': ')[2].strip()}")
-    return errors
-
-
-def _lines(output: IO[bytes]) -> Iterator[str]:
-    """Maven ends a line of progress with a carriage return, and all others with a line feed."""
-    rest = b""
-    while chunk := os.read(output.fileno(), 65536):
-        *lines, rest = re.split(rb"[\r\n]+", rest + chunk)
-        yield from (line.decode(errors="replace") for line in lines)
-    yield rest.decode(errors="replace")
+    # Its interactive mode is the one that shows how far a big file is.
+    command = [mvn, "--file", str(POM), "-Dstyle.color=never", "package"]
+    run(command, ROOT, "fetch what local/pom.xml names", lambda line: say(f"maven: {line}"))
+    STAMP.write_text(_wanted())
+    say("Kafka and MariaDB are here")
 
 
 def _runs(program: Path) -> bool:

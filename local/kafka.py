@@ -79,6 +79,10 @@ class Kafka(Server):
         return f"[{HOST}]:{self.port}"
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port, self.controller_port)
+
+    @property
     def command(self) -> list[str]:
         return [
             self._binaries.java,

@@ -71,6 +71,7 @@ class MariaDB(Server):
             # Relative to the data directory, so that it fits wherever that is.
             "socket": "mariadb.sock",
             "pid-file": "mariadb.pid",
+            "log-error": self.log,
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
         }

@@ -1,7 +1,6 @@
 """A server process of one's own, as the stack and the tests start and end it."""
 
 import abc
-import contextlib
 import os
 import signal
 import socket
@@ -33,6 +32,11 @@ class Server(abc.ABC):
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port that it listens on."""
+        return (self.port,)
+
+    @property
     @abc.abstractmethod
     def command(self) -> list[str]:
         """The command line of the server; it stays in the foreground."""
@@ -60,7 +64,7 @@ class Server(abc.ABC):
         Raises Refusal where the port is taken.
         """
         self.prepare()
-        require_free(self.port, self.name)
+        self.require_ports()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         outlive = outlive or threading.current_thread() is not threading.main_thread()
         with self.log.open("ab") as log:
@@ -72,6 +76,11 @@ class Server(abc.ABC):
                 env=os.environ | self.environment,
                 start_new_session=True,
             )
+
+    def require_ports(self) -> None:
+        """Raise Refusal where somebody else listens on a port that it needs."""
+        for port in self.ports:
+            require_free(port, self.name)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Return when it answers. Raises Refusal, naming the log, when it ended or did not answer in time."""
@@ -137,10 +146,3 @@ def require_free(port: int, name: str) -> None:
                 f"{name} cannot have port {port} on [{HOST}] ({os.strerror(taken.errno or 0)}): "
                 f"end what uses it, or choose another one with {setting}=..."
             ) from taken
-
-
-def listens(port: int) -> bool:
-    """Whether a connection to the port is accepted."""
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-        return True
-    return False

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from local.binaries import ROOT, Binaries, ensure
+from local.binaries import Binaries, ensure
 from local.kafka import Kafka
 from local.mariadb import MariaDB
+from local.paths import ROOT
 from local.server import free_port
 
 

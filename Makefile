@@ -1,0 +1,71 @@
+# Everything is started, made and ended by the Python package local/; this file only names what there is to do.
+
+PYTHON ?= python3
+KAFKA_PORT ?= 9092
+MARIADB_PORT ?= 3306
+KAFKA_BOOTSTRAP ?= [::1]:$(KAFKA_PORT)
+MARIADB_HOST ?= ::1
+ARGS ?=
+export KAFKA_PORT MARIADB_PORT KAFKA_BOOTSTRAP MARIADB_HOST
+
+LOCAL := $(PYTHON) -m local
+TOOL := .venv/bin/python -m
+IN_ANALYTICS := cd analytics && exec venv/bin/python -m
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help run up down kpi audit redrive test lint bench bench-runtime requirements clean python tools analytics
+
+help: ## list these targets
+	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+run: python ## start everything: Kafka, MariaDB and the four services; Ctrl-C ends it
+	@$(LOCAL) run
+
+up: python ## start only Kafka and MariaDB, in the background
+	@$(LOCAL) up
+
+down: python ## end what `make up` started
+	@$(LOCAL) down
+
+kpi: analytics ## show the KPIs live
+	@$(IN_ANALYTICS) analytics_service.kpi --watch $(ARGS)
+
+audit: analytics ## recompute everything from the topics and say which rule is broken where
+	@$(IN_ANALYTICS) analytics_service.audit $(ARGS)
+
+redrive: analytics ## try the dead letters again
+	@$(IN_ANALYTICS) analytics_service.redrive $(ARGS)
+
+test: python ## run all tests, on a Kafka and a MariaDB of their own
+	@$(LOCAL) ensure binaries tools
+	@$(TOOL) pytest $(ARGS)
+
+lint: tools ## check style, types and which module may import which
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: bench-runtime ## run all benchmarks; the figures go to bench/results.json
+
+bench-runtime: python ## transitions per second through one service, beside a bare loop
+	@$(LOCAL) ensure binaries tools
+	@$(TOOL) bench.runtime $(ARGS)
+
+requirements: python ## write all requirements.txt anew from the pyproject.toml files (ARGS=--upgrade for newer pins)
+	@$(LOCAL) requirements $(ARGS)
+
+clean: python ## forget all data, programs and environments
+	@$(LOCAL) clean
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 or newer and there is no $(PYTHON): install it (apt install python3 python3-venv)."; exit 2; }
+
+tools: python
+	@$(LOCAL) ensure tools
+
+analytics: python
+	@$(LOCAL) ensure analytics

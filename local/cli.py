@@ -1,0 +1,73 @@
+"""The verbs of `python -m local`, each of which is a target of the Makefile."""
+
+import shutil
+import sys
+
+from local import background, binaries, foreground, requirements, stack, venvs
+from local.errors import Refusal
+from local.interrupt import Interrupted, interruptible
+from local.locks import claim_stack
+from local.paths import HOME, ROOT
+
+USAGE = "python -m local run | up | down | status | ensure WHAT... | requirements [--upgrade] | clean"
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the arguments say. Returns 0, or 2 after a last line that says why not, or 130 when interrupted."""
+    try:
+        with interruptible():
+            _dispatch(*arguments)
+    except Refusal as refusal:
+        sys.stdout.flush()
+        print(refusal, file=sys.stderr)
+        return 2
+    except Interrupted:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def say(line: str) -> None:
+    """Print one line, now."""
+    print(line, flush=True)
+
+
+def _dispatch(verb: str = "", *arguments: str) -> None:
+    match verb, arguments:
+        case "run", ():
+            foreground.run(say)
+        case "up", ():
+            stack.up(say)
+        case "down", ():
+            stack.down(say)
+        case "status", ():
+            stack.status(say)
+        case "ensure", (_, *_):
+            _ensure(arguments)
+        case "requirements", _:
+            requirements.write(list(arguments), say)
+        case "clean", ():
+            _clean()
+        case _:
+            raise Refusal(f"usage: {USAGE}")
+
+
+def _ensure(names: tuple[str, ...]) -> None:
+    """Make what is named and not made yet: `binaries`, `tools` (for tests and linters) or a service's environment."""
+    unknown = set(names) - {"binaries", "tools", *venvs.SERVICES}
+    if unknown:
+        raise Refusal(f"{', '.join(sorted(unknown))}: this is neither binaries nor tools nor a service.")
+    if "binaries" in names:
+        binaries.ensure(say)
+    wanted = [venvs.of_tools() if name == "tools" else venvs.of_service(name) for name in names if name != "binaries"]
+    venvs.ensure_all(wanted, say)
+
+
+def _clean() -> None:
+    with claim_stack("clean"):
+        background.end_all(say)
+        made = [HOME, ROOT / ".venv", *(ROOT / name / "venv" for name in venvs.SERVICES)]
+        for folder in (*made, *(ROOT / name for name in CACHES)):
+            shutil.rmtree(folder, ignore_errors=True)
+        say("all data, programs and environments are gone; make run makes them anew")

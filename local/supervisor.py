@@ -1,0 +1,158 @@
+"""Programs that are to run for good: each is started again when it ends, alone, with back-off."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from local.server import tied
+
+FIRST_DELAY = 1.0  # seconds before the first restart; each further one doubles it
+LONGEST_DELAY = 30.0
+STEADY_AFTER = 60.0  # seconds of running after which it counts as a first time again
+DRAIN_WITHIN = 1.0  # seconds for a dead program's last words
+COLOURS = (36, 33, 32, 35, 34, 31)
+
+
+class Console:
+    """One log of many programs: whole lines, each under its program's name."""
+
+    def __init__(self, output: IO[str], names: Sequence[str], *, colour: bool, on_lost: Callable[[], None]) -> None:
+        self._output = output
+        self._on_lost = on_lost
+        self._width = max(map(len, names))
+        self._colours = dict(zip(names, COLOURS * len(names), strict=False)) if colour else {}
+        self._lock = threading.Lock()
+
+    def write(self, name: str, line: str) -> None:
+        """Print one line. Where nobody reads it any more (a pipe that was closed), it is dropped and on_lost told."""
+        prefix = f"{name:<{self._width}} |"
+        if name in self._colours:
+            prefix = f"\033[{self._colours[name]}m{prefix}\033[0m"
+        try:
+            with self._lock:
+                self._output.write(f"{prefix} {line}\n")
+                self._output.flush()
+        except BrokenPipeError:
+            self._on_lost()
+
+
+@dataclass
+class Program:
+    """One supervised command. `start` returns at once; `end` returns when nothing of it is left.
+
+    It has a process group of its own, so Ctrl-C at the terminal does not reach it, and it is ended when the
+    supervising process is gone, however that ended.
+    """
+
+    name: str
+    command: Sequence[str]
+    console: Console
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    """What a reader should know when it ended by itself, such as where its log is."""
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._keep_running, name=self.name, daemon=True)
+        self._ending = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._guard = threading.Lock()  # a process is either seen by `end`, or not started any more
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self, within: float) -> None:
+        """Send SIGTERM and wait; after `within` seconds send SIGKILL. For one that was never started: nothing."""
+        with self._guard:
+            self._ending.set()
+            self._signal(signal.SIGTERM)
+        if not self._thread.is_alive():
+            return
+        self._thread.join(within)
+        if self._thread.is_alive():
+            self.console.write(self.name, f"did not end within {within:.0f} s: killed")
+            self._signal(signal.SIGKILL)
+            self._thread.join()
+
+    def _keep_running(self) -> None:
+        # In a thread that lives as long as the program may: the kernel ties a child to the thread that made it.
+        delay = FIRST_DELAY
+        while not self._ending.is_set():
+            started = time.monotonic()
+            code = self._run_once()
+            if self._ending.is_set():
+                return
+            if time.monotonic() - started >= STEADY_AFTER:
+                delay = FIRST_DELAY
+            self.console.write(self.name, f"ended ({_meaning(code)}), starts again in {delay:.0f} s{self.note}")
+            self._ending.wait(delay)
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    def _run_once(self) -> int:
+        with self._guard:
+            if self._ending.is_set():
+                return 0
+            self._process = process = subprocess.Popen(
+                tied(list(self.command)),
+                cwd=self.folder,
+                env=os.environ | self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        assert process.stdout is not None
+        reader = threading.Thread(target=self._copy, args=(process.stdout,), daemon=True)
+        reader.start()
+        code = process.wait()
+        with self._guard:
+            # What it may have started itself must not go on without it, nor keep the pipe open.
+            self._signal(signal.SIGKILL)
+            self._process = None
+        reader.join(DRAIN_WITHIN)
+        return code
+
+    def _copy(self, output: IO[str]) -> None:
+        with output:
+            for line in output:
+                self.console.write(self.name, line.rstrip("\n"))
+
+    def _signal(self, how: signal.Signals) -> None:
+        """Signal its process group, if it was started and has not been cleared away."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, how)
+
+
+def end_all(programs: Sequence[Program], within: float) -> None:
+    """End them at the same time."""
+    threads = [threading.Thread(target=program.end, args=(within,)) for program in programs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _meaning(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"signal {signal.Signals(-code).name}"
+    return f"signal {-code}"
+
+
+def wants_colour() -> bool:
+    """As most programs decide: on a terminal, unless told otherwise."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
