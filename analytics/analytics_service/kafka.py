@@ -178,8 +178,9 @@ class TopicWatch:
             question, self._question = self._question, {}
             try:
                 now = self._broker.answered(question)
-            except Unavailable:
-                return False  # the consumer finds that out too, and says so
+            except Unavailable as failure:
+                log.warning("waiting for Kafka", reason=str(failure))
+                return False
             return any(known.get(topic) != topic_id for topic, topic_id in now.items())
         if not self._question and time.monotonic() - self._asked_at >= DESCRIBE_SECONDS:
             self._asked_at = time.monotonic()

@@ -132,3 +132,8 @@ class Topics:
                 self._producer.poll(0)
         self._producer.commit_transaction(60)
         return count
+
+    def exist(self) -> bool:
+        """Whether any of the topics is there."""
+        known = self.admin.list_topics(timeout=10).topics
+        return any(self.namespace + topic in known for topic in TOPICS)

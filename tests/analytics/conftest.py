@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from local.kafka import Kafka
 from local.mariadb import MariaDB
+from sqlalchemy import create_engine
 
 from tests import databases
 from tests.analytics.business import Topics
-from tests.analytics.shop import Shop
+from tests.analytics.world import Shop
 
 _numbers = count(1)
 
@@ -24,7 +25,9 @@ def empty_shop(kafka: Kafka, mariadb: MariaDB, tmp_path: Path) -> Iterator[Shop]
     names = databases.create(mariadb, f"a{number}")
     namespace = f"a{number}."
     bootstrap = f"[::1]:{kafka.port}"
-    shop = Shop(bootstrap, mariadb.port, names.analytics, namespace, tmp_path, Topics(bootstrap, namespace))
+    root = create_engine(f"mysql+pymysql://root@/{names.analytics}?unix_socket={mariadb.socket}")
+    topics = Topics(bootstrap, namespace)
+    shop = Shop(bootstrap, mariadb.port, names.analytics, namespace, tmp_path, topics, root)
     yield shop
     for service in shop.services:
         with contextlib.suppress(ProcessLookupError):

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from shop.contract.events import serialize
 from shop.contract.lifecycle import TOPICS
 from tests.analytics.business import life, lives
-from tests.analytics.shop import MAIN, Shop, wait
+from tests.analytics.world import Shop, wait
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 
@@ -87,7 +87,7 @@ def test_it_ends_well_and_fast_with_nothing_to_do(shop: Shop) -> None:
     ],
 )
 def test_what_a_person_must_mend_is_one_sentence(shop: Shop, settings: dict[str, str], words: str) -> None:
-    service = shop.start(script=MAIN, **settings)
+    service = shop.start(module="", **settings)
     assert service.ended(15) == 2
     last = service.output().strip().splitlines()[-1]
     assert last.startswith("error: ")

@@ -67,6 +67,7 @@ class Shop:
     namespace: str
     folder: Path
     topics: Topics
+    root: Engine
     services: list[Service] = field(default_factory=list)
 
     def settings(self, **own: object) -> dict[str, str]:
@@ -81,12 +82,12 @@ class Shop:
         }
         return {name: str(value) for name, value in (base | own).items()}
 
-    def start(self, *arguments: str, script: Path = MAIN, **settings: object) -> Service:
-        """Starts the service, or a script that wraps it."""
+    def start(self, *arguments: str, module: str = "", **settings: object) -> Service:
+        """Starts the service, or a module that wraps it."""
         log = self.folder / f"service-{len(self.services)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, str(script), *arguments],
+                [sys.executable, *(["-m", module] if module else [str(MAIN)]), *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
