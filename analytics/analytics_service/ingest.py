@@ -292,6 +292,5 @@ class Ingest:
             self._batch = None
         if not self._loader.finish(FINISH_SECONDS):
             log.warning("the database did not answer in time; what was read will be read again")
-        self._commit_at = 0.0
-        self._commit_offsets()
-        self._consumer.close()
+        # No close(): a static member does not leave its group, and with the broker away close() takes longer than a
+        # service may take to end.

@@ -117,6 +117,7 @@ class Topics:
                     "bootstrap.servers": self._bootstrap,
                     "transactional.id": f"{self.namespace}test",
                     "transaction.timeout.ms": 10_000,
+                    "topic.metadata.refresh.interval.ms": 1000,
                     "linger.ms": 5,
                     "message.max.bytes": 5_000_000,
                     "queue.buffering.max.messages": 1_000_000,
