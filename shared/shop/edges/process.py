@@ -1,37 +1,59 @@
 """The life of a service's process: how it starts, is stopped, and what its exit code says."""
 
+import os
+import os
 import signal
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
 from shop.runtime.errors import UserError
 
 EXIT_USER_ERROR = 2
+LEAVE_SECONDS = 4.0
 
 
 class Stop:
-    """Becomes true when the process is asked to end (SIGTERM, Ctrl-C); the second request ends it at once."""
+    """Becomes true when the process is asked to end (SIGTERM, Ctrl-C).
+
+    The process ends ``LEAVE_SECONDS`` later at the latest: a client call that waits for a server that is away cannot
+    be interrupted, and nothing is lost by a crash. The request is noticed by a thread that the signal wakes directly
+    (``signal.set_wakeup_fd``), because Python runs no handler while the main thread is in such a call.
+    """
 
     def __init__(self) -> None:
-        self._asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
+        self._asked = threading.Event()
+        self._awake, wake = socket.socketpair()
+        wake.setblocking(False)
+        self._wake = wake
+        signal.set_wakeup_fd(wake.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        threading.Thread(target=self._watch, name="stop", daemon=True).start()
 
     def __call__(self) -> bool:
-        return self._asked
+        return self._asked.is_set()
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self._asked = True
-        signal.signal(number, signal.SIG_DFL)
+    def _watch(self) -> None:
+        self._awake.recv(1)
+        self._asked.set()
+        time.sleep(LEAVE_SECONDS)
+        print("ended without waiting for a server that does not answer", flush=True)
+        os._exit(0)
 
 
 def run(main: Callable[[], None]) -> NoReturn:
     """Runs ``main`` and exits: 0 when it returns, 2 with one sentence where a person has to mend something."""
+    code = 0
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(EXIT_USER_ERROR)
-    sys.exit(0)
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USER_ERROR
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: the destructor of a Kafka client waits for many seconds for a broker that is away.
+    os._exit(code)

@@ -5,6 +5,7 @@ empty generation would be accepted unfenced. The producer's ``transactional.id``
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -23,6 +24,8 @@ SESSION_SECONDS = 10
 TRANSACTION_SECONDS = 10
 DESCRIBE_SECONDS = 2.0
 RETRIES = 5
+CALL_SECONDS = REPLY_SECONDS + 2.0
+"""Longer than the time-out that the call itself is given."""
 
 log = structlog.get_logger()
 
@@ -104,6 +107,7 @@ class KafkaLog:
         self._consumer: ck.Consumer | None = None
         self._producer: ck.Producer | None = None
         self._producer_failed = False
+        self._ready = False
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._reassigned = False
         self._topics: dict[str, TopicState] = {}
@@ -257,9 +261,9 @@ class KafkaLog:
             except ck.KafkaException as failure:
                 if failure.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
                     continue
-                raise Unavailable(failure.args[0].str()) from None
+                raise self._away(failure.args[0].str()) from None
             except TimeoutError:
-                raise Unavailable("no answer in time") from None
+                raise self._away("no answer in time") from None
             states[self._ours(topic)] = TopicState(str(description.topic_id), len(description.partitions))
         return states
 
@@ -269,10 +273,10 @@ class KafkaLog:
                 [self._theirs(place) for place in partitions], timeout=2 * TRANSACTION_SECONDS
             )
         except ck.KafkaException as failure:
-            raise Unavailable(f"stored offsets: {failure.args[0].str()}") from None
+            raise self._away(f"stored offsets: {failure.args[0].str()}") from None
         for one in answers:
             if one.error is not None:
-                raise Unavailable(f"stored offset of {one.topic}/{one.partition}: {one.error.str()}")
+                raise self._away(f"stored offset of {one.topic}/{one.partition}: {one.error.str()}")
         return {self._place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0}
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -291,41 +295,48 @@ class KafkaLog:
             )
             return {self._place(place): future.result(REPLY_SECONDS * 2).offset for place, future in answers.items()}
         except ck.KafkaException as failure:
-            raise Unavailable(f"ends of the partitions: {failure.args[0].str()}") from None
+            raise self._away(f"ends of the partitions: {failure.args[0].str()}") from None
         except TimeoutError:
-            raise Unavailable("ends of the partitions: no answer in time") from None
+            raise self._away("ends of the partitions: no answer in time") from None
+
+    def _away(self, reason: str) -> Unavailable:
+        return Unavailable(f"Kafka at {self._options.bootstrap}: {reason}")
 
     # ---- writing -------------------------------------------------------------------------------------------
 
     def renew(self) -> None:
-        if self._producer is not None and not self._producer_failed:
-            return
-        if self._producer is not None:
+        if self._producer_failed and self._producer is not None:
+            # It may still be in a call that was left behind; what it holds must not be sent any more.
             self._producer.purge()
+            self._producer = None
+        if self._producer is None:
+            self._producer, self._ready = self._producer_of(self._options.producer()), False
+            self._producer_failed = False
+        if self._ready:
+            return
         try:
-            self._producer = self._producer_of(self._options.producer())
-            self._producer_failed = True
-            self._producer.init_transactions(3 * TRANSACTION_SECONDS)
+            self._producer.init_transactions(REPLY_SECONDS)
         except ck.KafkaException as failure:
-            raise Unavailable(f"transactional producer {self._options.slot}: {failure.args[0].str()}") from None
-        self._producer_failed = False
+            error = failure.args[0]
+            self._producer_failed = not error.retriable()
+            raise self._away(f"transactional producer {self._options.slot}: {error.str()}") from None
+        self._ready = True
 
     def transact(self, messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
         assert self._producer is not None, "renew comes first"
         assert self._consumer is not None, "open comes first"
         began = time.monotonic()
         stored = [self._theirs(place, one.offset, one.topic_id) for place, one in offsets.items()]
+        producer, consumer = self._producer, self._consumer
         try:
-            self._producer.begin_transaction()
-            self._produce(self._producer, messages)
+            producer.begin_transaction()
+            self._produce(producer, messages)
             _retried(
-                lambda producer, consumer: producer.send_offsets_to_transaction(
+                lambda: producer.send_offsets_to_transaction(
                     stored, consumer.consumer_group_metadata(), REPLY_SECONDS
-                ),
-                self._producer,
-                self._consumer,
+                )
             )
-            _retried(lambda producer, _: producer.commit_transaction(REPLY_SECONDS), self._producer, self._consumer)
+            _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
         except ck.KafkaException as failure:
             self._producer_failed = True
             error = failure.args[0]
@@ -350,12 +361,36 @@ class KafkaLog:
             raise TransactionTimedOut("the broker does not take the messages in time")
 
 
-def _retried(call: Callable[[ck.Producer, ck.Consumer], None], producer: ck.Producer, consumer: ck.Consumer) -> None:
-    """Calls again what librdkafka calls retriable: the same call may simply be made again (KIP-98 semantics hold)."""
+def _retried(call: Callable[[], None]) -> None:
+    """Makes the same call again after an error that librdkafka calls retriable: its transactional calls resume."""
     for attempt in range(RETRIES):
         try:
-            call(producer, consumer)
+            _bounded(call)
             return
         except ck.KafkaException as failure:
             if not failure.args[0].retriable() or attempt == RETRIES - 1:
                 raise
+
+
+def _bounded(call: Callable[[], None]) -> None:
+    """Makes a client call in a thread of its own and stops waiting for it after ``CALL_SECONDS``.
+
+    librdkafka does not keep the time-out of send_offsets_to_transaction while the group's coordinator is away
+    (confluentinc/librdkafka#5456). A call that is left behind does no harm: the next producer fences its producer
+    before anything is read again.
+    """
+    outcome: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            call()
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+
+    threading.Thread(target=work, name="transaction", daemon=True).start()
+    try:
+        outcome.result(CALL_SECONDS)
+    except TimeoutError:
+        raise TransactionTimedOut("Kafka does not answer in time") from None
