@@ -1,7 +1,6 @@
 """The life of a service's process: how it starts, is stopped, and what its exit code says."""
 
 import os
-import os
 import signal
 import socket
 import sys
