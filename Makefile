@@ -1,16 +1,12 @@
 # Everything is started, made and ended by the Python package local/; this file only names what there is to do.
 
 PYTHON ?= python3
-KAFKA_PORT ?= 9092
-MARIADB_PORT ?= 3306
-KAFKA_BOOTSTRAP ?= [::1]:$(KAFKA_PORT)
-MARIADB_HOST ?= ::1
 ARGS ?=
-export KAFKA_PORT MARIADB_PORT KAFKA_BOOTSTRAP MARIADB_HOST
 
 LOCAL := $(PYTHON) -m local
 TOOL := .venv/bin/python -m
-IN_ANALYTICS := cd analytics && exec venv/bin/python -m
+# Without KAFKA_PORT the settings of analytics hold, and its .env; MARIADB_PORT is one of them already.
+IN_ANALYTICS := cd analytics && exec $(if $(KAFKA_PORT),env KAFKA_BOOTSTRAP='[::1]:$(KAFKA_PORT)') venv/bin/python -m
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -62,7 +58,7 @@ clean: python ## forget all data, programs and environments
 	@$(LOCAL) clean
 
 python:
-	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 or newer and there is no $(PYTHON): install it (apt install python3 python3-venv)."; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 or newer and there is no $(PYTHON): install it (apt install python3 python3-venv)." >&2; exit 2; }
 
 tools: python
 	@$(LOCAL) ensure tools

@@ -48,11 +48,11 @@ command -v kafka-topics.sh >/dev/null || fail "there is no kafka-topics.sh: put 
 [[ $PARTITIONS =~ ^[1-9][0-9]*$ ]] || fail "PARTITIONS is '$PARTITIONS' and must be a whole number from 1 on."
 [[ $REPLICATION =~ ^[1-9][0-9]*$ ]] || fail "REPLICATION is '$REPLICATION' and must be a whole number from 1 on."
 
-for ((waited = 0; ; waited++)); do
+for ((tries = 0; ; tries++)); do
     accepts && break
-    ((waited < WAIT_SECONDS)) || fail "no broker at $BOOTSTRAP after $WAIT_SECONDS s: start it, or set BOOTSTRAP."
-    ((waited % 10)) || say "waiting for the broker at $BOOTSTRAP"
-    sleep 1
+    ((SECONDS < WAIT_SECONDS)) || fail "no broker at $BOOTSTRAP after $WAIT_SECONDS s: start it, or set BOOTSTRAP."
+    ((tries % 50)) || say "waiting for the broker at $BOOTSTRAP"
+    sleep 0.2
 done
 
 existing=$(kafka-topics.sh --bootstrap-server "$BOOTSTRAP" --list 2>&1) ||

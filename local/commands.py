@@ -54,6 +54,8 @@ def run(
         assert process.stdout is not None
         # Text mode ends a line at a carriage return too, with which some programs show their progress.
         for line in map(str.strip, process.stdout):
+            if line in ("", "[INFO]"):
+                continue
             last = [*last[-9:], line]
             if tell_all or time.monotonic() - told >= PROGRESS_EVERY:
                 told = time.monotonic()

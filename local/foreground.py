@@ -87,8 +87,15 @@ def _run(ports: Ports, servers: tuple[Kafka, MariaDB], own: list[Server], consol
 
 
 def _server_program(server: Server, console: Console) -> Program:
-    note = f"; its log: {server.log.relative_to(ROOT)}"
-    return Program(server.name, server.command, console, server.home, server.environment, note)
+    return Program(
+        server.name,
+        server.command,
+        console,
+        server.home,
+        server.environment,
+        when_orphaned=signal.SIGTERM,
+        note=f"; its log: {server.log.relative_to(ROOT)}",
+    )
 
 
 def _service_program(name: str, ports: Ports, console: Console) -> Program:

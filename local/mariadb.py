@@ -129,7 +129,8 @@ class MariaDB(Server):
             check=False,
         )
         if done.returncode:
-            raise Refusal(done.stderr.strip())
+            # Around the reason the client repeats the whole statement.
+            raise Refusal(" ".join(re.findall(r"^ERROR.*", done.stderr, re.MULTILINE)) or done.stderr.strip())
         return done.stdout
 
     def _mariadbd(self) -> list[str]:

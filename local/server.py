@@ -1,13 +1,16 @@
 """A server process of one's own, as the stack and the tests start and end it."""
 
 import abc
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.errors import Refusal
@@ -121,16 +124,23 @@ class Server(abc.ABC):
         self._process = None
 
 
-def tied(command: list[str]) -> list[str]:
-    """The same command, ended (SIGTERM) when this process ends."""
-    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("tied.py")), str(os.getpid()), *command]
+def tied(command: Sequence[str], how: signal.Signals = signal.SIGTERM) -> list[str]:
+    """The same command, which is sent that signal when this process ends."""
+    program = str(Path(__file__).with_name("tied.py"))
+    return [sys.executable, "-I", "-S", program, str(os.getpid()), str(int(how)), *command]
 
 
 def free_port() -> int:
-    """A port on [::1] that nobody listens on now, and that the system does not hand out again soon."""
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port on [::1] that nobody listens on now.
+
+    Below the range from which the system gives ports to connections: a client that tries again and again to reach a
+    server that is down would else be given that very port one day, and be connected to itself.
+    """
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket(socket.AF_INET6) as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def require_free(port: int, name: str) -> None:

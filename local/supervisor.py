@@ -14,9 +14,9 @@ from typing import IO
 
 from local.server import tied
 
-FIRST_DELAY = 1.0  # seconds before the first restart; each further one doubles it
+FIRST_DELAY = 1.0  # seconds
 LONGEST_DELAY = 30.0
-STEADY_AFTER = 60.0  # seconds of running after which it counts as a first time again
+STEADY_AFTER = 60.0
 DRAIN_WITHIN = 1.0  # seconds for a dead program's last words
 COLOURS = (36, 33, 32, 35, 34, 31)
 
@@ -48,8 +48,7 @@ class Console:
 class Program:
     """One supervised command. `start` returns at once; `end` returns when nothing of it is left.
 
-    It has a process group of its own, so Ctrl-C at the terminal does not reach it, and it is ended when the
-    supervising process is gone, however that ended.
+    It has a process group of its own, so Ctrl-C at the terminal does not reach it.
     """
 
     name: str
@@ -57,6 +56,8 @@ class Program:
     console: Console
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    when_orphaned: signal.Signals = signal.SIGKILL
+    """What it gets when the supervising process is gone, however that ended."""
     note: str = ""
     """What a reader should know when it ended by itself, such as where its log is."""
 
@@ -84,24 +85,22 @@ class Program:
 
     def _keep_running(self) -> None:
         # In a thread that lives as long as the program may: the kernel ties a child to the thread that made it.
-        delay = FIRST_DELAY
+        delay = 0.0
         while not self._ending.is_set():
             started = time.monotonic()
             code = self._run_once()
             if self._ending.is_set():
                 return
-            if time.monotonic() - started >= STEADY_AFTER:
-                delay = FIRST_DELAY
+            delay = back_off(delay, time.monotonic() - started)
             self.console.write(self.name, f"ended ({_meaning(code)}), starts again in {delay:.0f} s{self.note}")
             self._ending.wait(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
 
     def _run_once(self) -> int:
         with self._guard:
             if self._ending.is_set():
                 return 0
             self._process = process = subprocess.Popen(
-                tied(list(self.command)),
+                tied(self.command, self.when_orphaned),
                 cwd=self.folder,
                 env=os.environ | self.environment,
                 stdin=subprocess.DEVNULL,
@@ -132,6 +131,16 @@ class Program:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, how)
+
+
+def back_off(before: float, ran: float) -> float:
+    """Seconds until the next start of what ran for `ran` seconds and was started after `before` seconds of waiting.
+
+    1, 2, 4 and so on up to 30; and 1 again after it has run for a minute.
+    """
+    if before == 0 or ran >= STEADY_AFTER:
+        return FIRST_DELAY
+    return min(2 * before, LONGEST_DELAY)
 
 
 def end_all(programs: Sequence[Program], within: float) -> None:

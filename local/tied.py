@@ -1,6 +1,6 @@
-"""Runs a command that gets SIGTERM when the process that started it is gone, however that ended.
+"""Runs a command that gets a signal when the process that started it is gone, however that ended.
 
-    python -I -S tied.py PARENT_PID COMMAND [ARGUMENT ...]
+    python -I -S tied.py PARENT_PID SIGNAL COMMAND [ARGUMENT ...]
 
 It sets this in itself and then becomes the command. (Doing it between fork and exec, in the parent's
 code, is not safe once the parent has threads.)
@@ -8,16 +8,15 @@ code, is not safe once the parent has threads.)
 
 import ctypes
 import os
-import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    parent, command = int(sys.argv[1]), sys.argv[2:]
+    parent, number, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         sys.exit("the parent is gone already")
     os.execvp(command[0], command)
