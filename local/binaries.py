@@ -130,5 +130,5 @@ def _installed_mariadb() -> tuple[Path, Path]:
     told = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
     version = re.search(r"Ver (\d+)\.(\d+)", told)
     if version is None or (int(version[1]), int(version[2])) < MARIADB_AT_LEAST:
-        raise Refusal(f"{server} is too old ({told.strip()}): install {need}.")
+        raise Refusal(f"{server} is not new enough (it says: {told.strip() or 'nothing'}): install {need}.")
     return Path(server), Path(client)
