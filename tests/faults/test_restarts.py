@@ -1,8 +1,22 @@
 """The broker or the database goes away under load and comes back: everybody waits, and goes on where they were."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from local.kafka import Kafka
+from local.mariadb import MariaDB
 from tests.shop import SERVICES, Shop
+
+
+@pytest.fixture(autouse=True)
+def both_servers_run_again(shop: Shop, kafka: Kafka, mariadb: MariaDB) -> Iterator[None]:
+    """Whatever becomes of the test: the servers are the whole session's."""
+    yield
+    for server in (kafka, mariadb):
+        if not server.answers():
+            server.start()
+            server.wait_ready()
 
 
 def all_alive(shop: Shop) -> bool:
@@ -29,7 +43,7 @@ def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(s
     shop.until_completed(5)
     getattr(shop.mariadb, how)()
     for service in ("fulfillment", "analytics"):
-        shop.services[service, "0"].until_logged("waiting for")
+        shop.services[service, "0"].until_logged("waiting")
     shop.mariadb.start()
     shop.mariadb.wait_ready()
     shop.until_completed(5)
@@ -42,7 +56,7 @@ def test_services_started_before_their_servers_wait_and_name_the_address(shop: S
     shop.mariadb.stop()
     shop.start_all()
     for service in SERVICES:
-        shop.services[service, "0"].until_logged("waiting for")
+        shop.services[service, "0"].until_logged("waiting")
         waiting = [line for line in shop.services[service, "0"].lines() if "waiting" in str(line["event"])]
         address = shop.mariadb.port if service == "analytics" else shop.kafka.port
         assert str(address) in str(waiting[0])
