@@ -101,7 +101,7 @@ def _fetch(say: Say) -> None:
     say("fetching Kafka and MariaDB with Maven (about 200 MB, once)")
     # Its interactive mode is the one that shows how far a big file is.
     command = [mvn, "--file", str(POM), "-Dstyle.color=never", "package"]
-    run(command, ROOT, "fetch what local/pom.xml names", lambda line: say(f"maven: {line}"))
+    run(command, ROOT, "fetch what local/pom.xml names", lambda line: say(f"maven: {line}"), progress="Progress")
     STAMP.write_text(_wanted())
     say("Kafka and MariaDB are here")
 

@@ -29,11 +29,13 @@ def run(
     say: Say,
     *,
     environment: Mapping[str, str] | None = None,
+    progress: str = "",
     tell_all: bool = False,
 ) -> None:
     """Run it to its end, and say its latest line now and then (or all), so that nobody takes it for stuck.
 
-    Raises Refusal when it fails, after saying the last of its words. `what` completes "cannot ...".
+    Lines that tell its progress are those that begin with `progress`. Raises Refusal when it fails, after saying
+    the last of its words. `what` completes "cannot ...".
     """
     if _over.is_set():
         raise Refusal(f"interrupted before it could {what}.")
@@ -54,10 +56,9 @@ def run(
         assert process.stdout is not None
         # Text mode ends a line at a carriage return too, with which some programs show their progress.
         for line in map(str.strip, process.stdout):
-            if line in ("", "[INFO]"):
-                continue
             last = [*last[-9:], line]
-            if tell_all or time.monotonic() - told >= PROGRESS_EVERY:
+            due = time.monotonic() - told >= PROGRESS_EVERY and line.startswith(progress)
+            if tell_all or due:
                 told = time.monotonic()
                 say(line[:LINE_WIDTH])
     _running.discard(process)
