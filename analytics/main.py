@@ -46,7 +46,7 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
         return
     loader = Loader(Store(engine), broker.topic_ids, settings.queued_batches)
     console = KpiConsole(settings, engine, broker.lag)
-    ingest = Ingest(settings, Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
+    ingest = Ingest(settings, lambda: Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
     loader.start()
     console.start()
     ingest.run(stop)

@@ -31,6 +31,7 @@ COMMIT_SECONDS = 1.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 FINISH_SECONDS = 3.0
 WARN_SECONDS = 10.0
+FENCED_AGAIN_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -41,14 +42,15 @@ class Ingest:
     def __init__(
         self,
         settings: AnalyticsSettings,
-        consumer: ck.Consumer,
+        consumer: Callable[[], ck.Consumer],
         broker: Broker,
         engine: Engine,
         loader: Loader,
     ) -> None:
         self._settings = settings
         self._streams = Streams(settings.namespace)
-        self._consumer = consumer
+        self._new_consumer = consumer
+        self._consumer = consumer()
         self._broker = broker
         self._engine = engine
         self._loader = loader
@@ -63,13 +65,12 @@ class Ingest:
         self._committed: dict[Place, int] = {}
         self._commit_at = 0.0
         self._warned_at = float("-inf")
+        self._replaced_at = float("-inf")
         self._time: tuple[int | None, str] = (None, "")
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Blocks until ``stop``. Raises UserError for what only a person can mend."""
-        self._consumer.subscribe(
-            self._streams.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
-        )
+        self._subscribe()
         while not stop():
             self._notice_failures()
             if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
@@ -80,6 +81,11 @@ class Ingest:
         self._finish()
 
     # ---- membership ----------------------------------------------------------------------------------------
+
+    def _subscribe(self) -> None:
+        self._consumer.subscribe(
+            self._streams.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self._assigned = [Place(one.topic, one.partition) for one in partitions]
@@ -125,16 +131,26 @@ class Ingest:
                 self._start_again("a topic that was cut off is long enough again")
 
     def _failed(self, error: ck.KafkaError) -> None:
-        if error.fatal() or error.code() == ck.KafkaError._FATAL:
-            # The code is that of any fatal error; only the text tells which.
-            if "group.instance.id" in error.str():
-                raise UserError(f"another process took over INSTANCE={self._settings.instance}: each needs its own")
-            raise RuntimeError(f"the consumer failed: {error.str()}")
+        if error.code() == ck.KafkaError._FATAL:
+            self._replace_consumer(error)
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
             self._start_again(f"an offset is not in the topic: {error.str()}")
         elif time.monotonic() - self._warned_at >= WARN_SECONDS:
             self._warned_at = time.monotonic()
             log.warning("waiting for Kafka", address=self._settings.kafka_bootstrap, reason=error.str())
+
+    def _replace_consumer(self, error: ck.KafkaError) -> None:
+        """A consumer with a fatal error is of no more use. Seen: after the broker was away a late commit of offsets,
+        still under the former member id, fences the client itself. So only the second time is it another process."""
+        now = time.monotonic()
+        if now - self._replaced_at < FENCED_AGAIN_SECONDS:
+            raise UserError(f"another process runs as INSTANCE={self._settings.instance} ({error.str()})")
+        self._replaced_at = now
+        log.warning("joining the group anew", instance=self._settings.instance, reason=error.str())
+        self._assigned = []
+        self._drop()
+        self._consumer = self._new_consumer()
+        self._subscribe()
 
     # ---- the one way in ------------------------------------------------------------------------------------
 
@@ -185,13 +201,16 @@ class Ingest:
             room = max(1, self._settings.batch_messages - len(batch))
             messages = self._consumer.consume(min(CHUNK, room), patience)
         for message in messages:
-            error = message.error()
-            if error is None:
-                self._take(message)
-            elif error.code() == ck.KafkaError._PARTITION_EOF:
-                self._note_end(message)
-            else:
-                self._failed(error)
+            self._receive(message)
+
+    def _receive(self, message: ck.Message) -> None:
+        error = message.error()
+        if error is None:
+            self._take(message)
+        elif error.code() == ck.KafkaError._PARTITION_EOF:
+            self._note_end(message)
+        else:
+            self._failed(error)
 
     def _note_end(self, message: ck.Message) -> None:
         if self._reading is not None:
@@ -261,8 +280,8 @@ class Ingest:
                 paused = True
             # Keeps us in the group. Nothing is expected while paused, and what comes all the same is not lost.
             message = self._consumer.poll(0)
-            if message is not None and message.error() is None:
-                self._take(message)
+            if message is not None:
+                self._receive(message)
         if paused and batch.generation == self._generation:
             self._consumer.resume(self._consumer.assignment())
 

@@ -1,4 +1,4 @@
-"""Each test has its own topics and its own database, on the one Kafka and the one MariaDB of the session."""
+"""Each test has topics of its own, on the session's Kafka, and the database to itself, emptied."""
 
 import contextlib
 import signal
@@ -9,30 +9,56 @@ from pathlib import Path
 import pytest
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
+from analytics_service.settings import AnalyticsSettings
+from analytics_service.store import writer
 from tests import databases
 from tests.analytics.business import Topics
 from tests.analytics.world import Shop
+from tests.databases import Databases
 
+TABLES = (
+    *("checkout", "`order`", "fulfillment", "cart_item", "shipping_address", "dead_letter"),
+    *("accepted_loss", "log_partition", "kafka_log"),
+)
 _numbers = count(1)
 
 
+@pytest.fixture(scope="session")
+def shared_databases(mariadb: MariaDB) -> Databases:
+    """The databases that the tests of this folder use one after the other: making them takes a second."""
+    return databases.create(mariadb, "analytics_tests")
+
+
 @pytest.fixture
-def empty_shop(kafka: Kafka, mariadb: MariaDB, tmp_path: Path) -> Iterator[Shop]:
+def database(shared_databases: Databases, mariadb: MariaDB) -> str:
+    """The name of an empty analytics database."""
+    mariadb.execute(f"USE {shared_databases.analytics};" + "".join(f"DELETE FROM {table};" for table in TABLES))
+    return shared_databases.analytics
+
+
+@pytest.fixture
+def engine(mariadb: MariaDB, database: str) -> Iterator[Engine]:
+    """The writer's connections to an empty database."""
+    made = writer(AnalyticsSettings(mariadb_port=mariadb.port, mariadb_database=database))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def empty_shop(kafka: Kafka, mariadb: MariaDB, database: str, tmp_path: Path) -> Iterator[Shop]:
     """A shop without topics."""
-    number = next(_numbers)
-    names = databases.create(mariadb, f"a{number}")
-    namespace = f"a{number}."
+    namespace = f"a{next(_numbers)}."
     bootstrap = f"[::1]:{kafka.port}"
-    root = create_engine(f"mysql+pymysql://root@/{names.analytics}?unix_socket={mariadb.socket}")
-    topics = Topics(bootstrap, namespace)
-    shop = Shop(bootstrap, mariadb.port, names.analytics, namespace, tmp_path, topics, root)
+    root = create_engine(f"mysql+pymysql://root@/{database}?unix_socket={mariadb.socket}")
+    shop = Shop(bootstrap, mariadb.port, database, namespace, tmp_path, Topics(bootstrap, namespace), root)
     yield shop
     for service in shop.services:
         with contextlib.suppress(ProcessLookupError):
             service.signal(signal.SIGKILL)
         service.ended()
+    root.dispose()
 
 
 @pytest.fixture

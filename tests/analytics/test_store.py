@@ -1,7 +1,6 @@
 """A batch is stored whole and as it is, or not at all: on the real MariaDB, without Kafka."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -16,12 +15,10 @@ from analytics_service.batch import Fact
 from analytics_service.loader import Loader
 from analytics_service.rebuild import rebuild
 from analytics_service.rows import COLUMNS, NULL
-from analytics_service.settings import AnalyticsSettings
-from analytics_service.store import Collision, Store, writer
+from analytics_service.store import Collision, Store
 from analytics_service.streams import Partition
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
-from tests import databases
 from tests.analytics.batches import batch, facts, logs
 from tests.analytics.business import life
 from tests.analytics.world import wait
@@ -29,16 +26,6 @@ from tests.analytics.world import wait
 pytestmark = pytest.mark.database
 
 FAST = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture
-def engine(mariadb: MariaDB, request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Connections of the writer to a database of the test's own."""
-    names = databases.create(mariadb, f"s{abs(hash(request.node.name)) % 10**9}")
-    made = writer(AnalyticsSettings(mariadb_port=mariadb.port, mariadb_database=names.analytics))
-    yield made
-    made.dispose()
-    names.drop(mariadb)
 
 
 def number_of(engine: Engine, table: str) -> int:
@@ -296,9 +283,12 @@ def test_a_cart_line_that_would_change_takes_its_message_along(engine: Engine) -
 
 def test_a_missing_table_stores_nothing(engine: Engine, mariadb: MariaDB) -> None:
     known, store = logs(engine), Store(engine)
-    mariadb.execute(f"RENAME TABLE {engine.url.database}.fulfillment TO {engine.url.database}.gone;")
-    with pytest.raises(DBAPIError):
-        store.save(batch(known, facts(known, life(14))))
+    mariadb.execute(f"USE {engine.url.database}; RENAME TABLE fulfillment TO gone;")
+    try:
+        with pytest.raises(DBAPIError):
+            store.save(batch(known, facts(known, life(14))))
+    finally:
+        mariadb.execute(f"USE {engine.url.database}; RENAME TABLE gone TO fulfillment;")
     assert number_of(engine, "checkout") == 0
     assert number_of(engine, "cart_item") == 0
 
