@@ -250,3 +250,16 @@ def test_a_topic_that_was_cut_off_is_loud_until_accepted(shop: Shop) -> None:
     before = shop.count()
     shop.topics.publish(lives(range(100, 160)))
     wait(lambda: shop.count() > before, "messages of the other partitions")
+
+
+def test_a_slow_database_pauses_reading(shop: Shop) -> None:
+    service = shop.start(BATCH_MESSAGES=20)
+    wait(lambda: service.says("reading"), "the first reading")
+    with shop.root.connect() as connection:
+        connection.execute(text("FLUSH TABLES WITH READ LOCK"))
+        published = shop.topics.publish(lives(range(200)))
+        wait(lambda: service.says("the database is slow: reading pauses"), "the pause")
+        assert shop.count() < published
+        connection.execute(text("UNLOCK TABLES"))
+    shop.wait_for(published)
+    shop.verify()
