@@ -77,7 +77,7 @@ def test_all_violations_are_counted_and_the_first_ones_kept() -> None:
         world.append("order", 0, None, None)
     report = world.audit()
     assert report.findings["stored"].count == report.count == 1500
-    assert len(report.violations("stored")) == 1000
+    assert len(report.violations("stored")) == 100
 
 
 def test_the_report_is_shown_to_people_and_to_programs() -> None:

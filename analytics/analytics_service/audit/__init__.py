@@ -45,5 +45,6 @@ def audit(
         report = Report(RULES.items(), expect)
         Auditor(shop, Terms(shop.now, int(stuck_after * 1000), settled), report, progress).run()
     finally:
+        topics.close()
         engine.dispose()
     return report

@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from analytics_service.audit.entries import ProjectedRow, entry_of, entry_of_row
+from analytics_service.audit.entries import ProjectedRow, entry_of, entry_of_row, read
 from analytics_service.audit.family import Family
 from analytics_service.audit.history import TABLE_ROW, History
 from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Pair, Range, is_clean
 from analytics_service.audit.report import Coordinates, Report, Violation
 from analytics_service.audit.rules import FAMILY_RULES, FORGOTTEN_RULES, Terms
-from analytics_service.dead_letters import reason_of
-from shop.contract.events import Event, parse
 
 RULES: Mapping[str, str] = {
     rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in (*MESSAGE_RULES, *FAMILY_RULES)
@@ -139,27 +137,24 @@ class Auditor:
         met = 0
         for message in chunk.messages:
             offset = message.offset
-            event: Event | None = None
-            invalid = ""
-            try:
-                event = parse(of.topic, message.value)
+            event = read(of.topic, message.value)
+            if not isinstance(event, str):
                 history.add(entry_of(event, message, of))
-            except ValueError as error:
-                invalid = reason_of(error)
             row, letter = rows.get(offset), letters.get(offset)
             met += (row is not None) + (letter is not None)
-            pair = Pair(message, event, invalid, row, letter, offset < of.unstored or self._terms.settled)
+            stored = None if row is None else read(of.topic, row.value)
+            pair = Pair(message, event, row, stored, letter, offset < of.unstored or self._terms.settled)
             if not is_clean(pair):
                 self._examine(of, offset, pair)
         if met < len(rows) + len(letters):
             offsets = {message.offset for message in chunk.messages}
             for offset in sorted((rows.keys() | letters.keys()) - offsets):
-                self._examine(of, offset, Pair(None, None, "", rows.get(offset), letters.get(offset), True))
+                self._examine(of, offset, Pair(None, None, rows.get(offset), None, letters.get(offset), True))
 
     def _examine(self, of: Range, offset: int, pair: Pair) -> None:
         if any(first <= offset < end for first, end in of.lost):
             # A person knows that these are not stored; rows here are of messages that the topic gave way to new ones.
-            pair = pair._replace(row=None, letter=None, due=False)
+            pair = pair._replace(row=None, stored=None, letter=None, due=False)
         elif pair.message is not None and offset >= of.unstored:
             self._lag += 1
         for rule in MESSAGE_RULES:

@@ -14,7 +14,8 @@ from analytics_service.audit.history import (
     Entry,
 )
 from analytics_service.audit.messages import Message, Range
-from shop.contract.events import Event, Fulfillment, Order
+from analytics_service.dead_letters import reason_of
+from shop.contract.events import Event, Fulfillment, Order, parse
 from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus
 
@@ -31,6 +32,14 @@ class ProjectedRow(NamedTuple):
     status: str
     created_at: datetime
     updated_at: datetime
+
+
+def read(topic: str, value: bytes | str | None) -> Event | str:
+    """The event that this is, or why it is none."""
+    try:
+        return parse(topic, value.encode() if isinstance(value, str) else value)
+    except ValueError as error:
+        return reason_of(error)
 
 
 def entry_of(event: Event, message: Message, of: Range) -> Entry:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
@@ -17,7 +18,7 @@ from shop.contract.lifecycle import (
 )
 
 CLOCK_MARGIN = 60_000
-"""Milliseconds that the clock behind a time-ordered id and the broker's may differ."""
+"""Milliseconds that the clock of a service (in ids and rows) and the broker's may differ."""
 
 
 class Detour(NamedTuple):
@@ -114,6 +115,7 @@ class Family:
         }
         self.checkout, self.order, self.fulfillment = self.lives.values()
 
+    @cached_property
     def pending(self) -> list[Pending]:
         """The steps that should still come: their cause has been reached, and they may be next."""
         found = []
@@ -125,15 +127,16 @@ class Family:
         return found
 
     def began(self) -> float:
-        """When it began, in milliseconds of the broker's clock; -inf where that cannot be known.
+        """Since when it exists, at least, in milliseconds of the broker's clock; -inf where that cannot be known.
 
-        Without the first event of its checkout a time-ordered id (UUIDv7) tells, unless it contradicts the broker.
+        Without the first event of its checkout a time-ordered id (UUIDv7) tells, unless it contradicts the broker;
+        without any event, the row in fulfillment's table.
         """
         created = self.checkout.steps.get(CheckoutStatus.CREATED)
         if created is not None:
             return created.time
         if not self.events:
-            return min(row.time for row in self.rows)
+            return min(row.time for row in self.rows) - CLOCK_MARGIN
         earliest = min(event.time for event in self.events)
         ids = {UUID(bytes=event.subject) for event in (*self.checkout.events, *self.order.events)}
         times = [(one.int >> 80) - CLOCK_MARGIN for one in ids if one.version == 7]

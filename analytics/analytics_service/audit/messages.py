@@ -20,11 +20,10 @@ class Message(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of a fact table, with the event that is rebuilt from it; without one, ``problem`` says why."""
+    """A row of a fact table; ``value`` is the JSON of its event, put together from all tables that it refers to."""
 
     time: int
-    event: Event | None
-    problem: str = ""
+    value: str
 
 
 class Letter(NamedTuple):
@@ -37,12 +36,15 @@ class Letter(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A message beside what the tables hold under its coordinates. ``due``: analytics has come this far."""
+    """A message beside what the tables hold under its coordinates. ``due``: analytics has come this far.
+
+    ``event`` and ``stored`` are what message and row say; a text says why that is no valid event.
+    """
 
     message: Message | None
-    event: Event | None
-    invalid: str
+    event: Event | str | None
     row: Row | None
+    stored: Event | str | None
     letter: Letter | None
     due: bool
 
@@ -58,8 +60,8 @@ def stored(pair: Pair) -> Iterator[str]:
     elif pair.row is None and pair.letter is None:
         if pair.due:
             yield "has neither a row nor a dead letter"
-    elif pair.event is None and pair.row is not None:
-        yield f"is no valid event, yet has a row: {pair.invalid}"
+    elif isinstance(pair.event, str) and pair.row is not None:
+        yield f"is no valid event, yet has a row: {pair.event}"
 
 
 def fields(pair: Pair) -> Iterator[str]:
@@ -67,8 +69,8 @@ def fields(pair: Pair) -> Iterator[str]:
     message, event, row, letter = pair.message, pair.event, pair.row, pair.letter
     if message is None:
         return
-    if row is not None and event is not None:
-        wrong = [row.problem] if row.event is None else list(_differences(event, row.event))
+    if row is not None and event is not None and not isinstance(event, str):
+        wrong = list(_differences(event, pair.stored))
         if row.time != message.time:
             wrong.append(f"the time stamp is {message.time}, stored {row.time}")
         if wrong:
@@ -86,7 +88,12 @@ def fields(pair: Pair) -> Iterator[str]:
 
 def key(pair: Pair) -> Iterator[str]:
     """Every event lies under its own key."""
-    if pair.message is not None and pair.event is not None and pair.message.key != pair.event.key.encode():
+    if (
+        pair.message
+        and pair.event
+        and not isinstance(pair.event, str)
+        and pair.message.key != pair.event.key.encode()
+    ):
         yield f"the event of {pair.event.key} lies under the key {_text(pair.message.key)}"
 
 
@@ -95,19 +102,23 @@ MESSAGE_RULES: tuple[MessageRule, ...] = (stored, fields, key)
 
 def is_clean(pair: Pair) -> bool:
     """Whether no rule can have anything to say: the quick answer for nearly all messages."""
-    message, event, _, row, letter, _ = pair
+    message, event, row, stored_event, letter, _ = pair
     return (
         message is not None
         and event is not None
         and row is not None
         and letter is None
-        and row.event == event
+        and event == stored_event
         and row.time == message.time
+        and not isinstance(event, str)
         and message.key == event.key.encode()
     )
 
 
-def _differences(event: Event, rebuilt: Event) -> Iterator[str]:
+def _differences(event: Event, rebuilt: Event | str | None) -> Iterator[str]:
+    if isinstance(rebuilt, str):
+        yield f"the row makes no valid event: {rebuilt}"
+        return
     for name in type(event).model_fields:
         ours, theirs = getattr(event, name), getattr(rebuilt, name)
         if ours != theirs:

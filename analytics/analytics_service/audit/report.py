@@ -13,7 +13,7 @@ from rich.table import Table
 from shop.contract.lifecycle import TOPICS
 from shop.runtime.errors import UserError
 
-KEPT = 1000
+KEPT = 100
 """Violations kept per rule; all of them are counted."""
 SHOWN = 5
 """Violations printed per rule."""

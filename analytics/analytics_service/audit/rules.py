@@ -42,7 +42,8 @@ class Terms:
             return False
         partitions = family.partitions or self.horizons
         horizon = max(self.horizons.get(partition, float("-inf")) for partition in partitions)
-        return horizon > float("-inf") and not family.began() > horizon
+        # What claims to begin in the future tells nothing.
+        return horizon > float("-inf") and not horizon < family.began() <= self.now
 
 
 FamilyRule = Callable[[Family, Terms], Iterator[Fault]]
@@ -173,13 +174,13 @@ FAMILY_RULES: tuple[FamilyRule, ...] = (
 
 def _waiting(family: Family) -> list[Pending]:
     """The pending steps of entities that exist; those of others belong to the rules order and fulfillment."""
-    return [pending for pending in family.pending() if family.lives[pending.step.topic].steps]
+    return [pending for pending in family.pending if family.lives[pending.step.topic].steps]
 
 
 def _missing(family: Family, terms: Terms, life: Life) -> Iterator[Fault]:
     """The entity itself, where it does not exist and should."""
     if not life.steps:
-        for pending in family.pending():
+        for pending in family.pending:
             if pending.step.topic == life.lifecycle.topic and (terms.settled or terms.overdue(pending.since)):
                 yield pending.since, _waits(family, pending, terms)
 

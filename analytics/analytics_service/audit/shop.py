@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from analytics_service.audit.entries import ProjectedRow
-from analytics_service.audit.messages import Chunk, Range
+from analytics_service.audit.messages import Chunk, Range, Row
 from analytics_service.audit.report import Coordinates, Violation
 from analytics_service.audit.tables import Tables
 from analytics_service.audit.topics import Topics
@@ -88,7 +88,8 @@ class RealShop:
             messages, reached = next(read, (None, of.end))
             if messages is None:
                 return None
-            chunk = Chunk(messages, rows.facts(first, reached), rows.letters(first, reached))
+            facts = {offset: Row(time, value) for offset, time, value in rows.facts(first, reached)}
+            chunk = Chunk(messages, facts, rows.letters(first, reached))
             first = reached
             return chunk
 

@@ -13,11 +13,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from analytics_service.audit.entries import ProjectedRow
-from analytics_service.audit.messages import Letter, Row
+from analytics_service.audit.messages import Letter
 from analytics_service.bookmarks import last_offsets
-from analytics_service.dead_letters import reason_of
 from analytics_service.streams import Partition
-from shop.contract.events import parse
 from shop.contract.lifecycle import TOPICS
 from shop.edges.database import explain
 from shop.edges.settings import DatabaseSettings
@@ -143,26 +141,19 @@ class Rows:
 
     def __init__(self, connection: Connection, topic: str, partition: Partition | None) -> None:
         self._connection = connection
-        self._topic = topic
         self._partition = partition
         made_of = ", ".join(f"'{name}', {source}" for name, source in _FIELDS[topic].items())
         coordinates = f"kafka_offset, {_milliseconds('kafka_timestamp')}"
         self._facts = f"SELECT {coordinates}, JSON_OBJECT({made_of}) FROM `{topic}` AS event"
         self._letters = f"SELECT {coordinates}, message_key, message_value, headers FROM dead_letter"
 
-    def facts(self, first: int, end: int) -> dict[int, Row]:
-        """What the fact table holds from offset ``first`` up to ``end``, by offset, put together to events."""
-        return {offset: self._row(time, text) for offset, time, text in self._select(self._facts, first, end)}
+    def facts(self, first: int, end: int) -> Sequence[tuple[int, int, str]]:
+        """What the fact table holds from offset ``first`` up to ``end``: offset, time and the JSON of the event."""
+        return self._select(self._facts, first, end)
 
     def letters(self, first: int, end: int) -> dict[int, Letter]:
         """The dead letters from offset ``first`` up to ``end``, by offset."""
         return {offset: Letter(*letter) for offset, *letter in self._select(self._letters, first, end)}
-
-    def _row(self, time: int, text: str) -> Row:
-        try:
-            return Row(time, parse(self._topic, text.encode()))
-        except ValueError as error:
-            return Row(time, None, f"the row makes no valid event: {reason_of(error)}")
 
     def _select(self, query: str, first: int, end: int) -> Sequence[Any]:
         if self._partition is None:

@@ -32,7 +32,20 @@ class Topics:
     def __init__(self, client: Mapping[str, Any], streams: Streams, address: str) -> None:
         self._admin = AdminClient(dict(client))
         self._broker = Broker(self._admin, streams, address)
-        self._client = client
+        self._consumer = ck.Consumer(
+            {
+                **client,
+                "group.id": f"{streams.namespace}audit",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                # At the end of a partition a request waits for as long, and the next partition with it.
+                "fetch.wait.max.ms": 20,
+                "queued.min.messages": 20_000,
+                "queued.max.messages.kbytes": 16_384,
+            }
+        )
         self._streams = streams
         self._address = address
 
@@ -50,7 +63,8 @@ class Topics:
     def places(self) -> list[Place]:
         """All partitions, topic by topic."""
         try:
-            known = self._admin.list_topics(timeout=REPLY_SECONDS).topics
+            # Asked of the consumer: it takes its time to look for the leader of a topic that it has not heard of.
+            known = self._consumer.list_topics(timeout=REPLY_SECONDS).topics
         except ck.KafkaException as failure:
             raise self._unavailable(failure) from None
         return [Place(topic, number) for topic in self._streams.topics for number in sorted(known[topic].partitions)]
@@ -74,29 +88,27 @@ class Topics:
             if not hidden or time.monotonic() > deadline:
                 return ends
             if not said:
-                say(
-                    f"open transactions hide {hidden} offsets: waiting for their end, {TRANSACTION_SECONDS:.0f} s at most"
-                )
+                say(f"open transactions hide {hidden} offsets: waiting {TRANSACTION_SECONDS:.0f} s at most")
                 said = True
             time.sleep(0.1)
 
     def messages(self, place: Place, start: int, end: int) -> Generator[tuple[list[Message], int]]:
         """The committed messages from ``start`` up to ``end``, about ``CHUNK`` at a time, in order; and the offset
         that they reach up to."""
-        if start >= end:
-            return
-        consumer = self._consumer()
-        try:
-            consumer.assign([ck.TopicPartition(*place, start)])
-            reached = start
-            while reached < end:
-                messages: list[Message] = []
-                reached = self._fill(consumer, messages, place, reached, end)
-                yield messages, min(reached, end)
-        finally:
-            consumer.close()
+        if start < end:
+            self._consumer.assign([ck.TopicPartition(*place, start)])
+        reached = start
+        while reached < end:
+            messages: list[Message] = []
+            reached = self._fill(messages, place, reached, end)
+            yield messages, min(reached, end)
 
-    def _fill(self, consumer: ck.Consumer, messages: list[Message], place: Place, reached: int, end: int) -> int:
+    def close(self) -> None:
+        """Nothing more will be read."""
+        self._consumer.close()
+
+    def _fill(self, messages: list[Message], place: Place, reached: int, end: int) -> int:
+        consumer = self._consumer
         silent_since = time.monotonic()
         while reached < end and len(messages) < CHUNK:
             first = consumer.poll(0.5)
@@ -122,20 +134,6 @@ class Topics:
                     )
                 # Anything else (a broker that is away for a moment) ends by itself, or in silence.
         return reached
-
-    def _consumer(self) -> ck.Consumer:
-        return ck.Consumer(
-            {
-                **self._client,
-                "group.id": f"{self._streams.namespace}audit",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                "queued.min.messages": 20_000,
-                "queued.max.messages.kbytes": 16_384,
-            }
-        )
 
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec, *, committed: bool) -> Offsets:
         level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
