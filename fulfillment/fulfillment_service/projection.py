@@ -1,12 +1,13 @@
 """The table ``fulfillment.fulfillment``: what the topic says of each fulfillment, for people to query."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from shop.contract.events import Fulfillment, parse
-from shop.edges.database import explain
+from shop.edges.database import explain, wait_until_ready
 from shop.edges.settings import DatabaseSettings
 from shop.runtime.clock import timestamp
 from shop.runtime.log import Record
@@ -34,6 +35,10 @@ class FulfillmentTable:
     def __init__(self, engine: Engine, settings: DatabaseSettings) -> None:
         self._engine = engine
         self._settings = settings
+
+    def wait_until_ready(self, stop: Callable[[], bool]) -> None:
+        """Blocks until the database answers; raises UserError when it refuses the service."""
+        wait_until_ready(self._engine, self._settings, stop, time.sleep)
 
     def apply(self, latest: Sequence[tuple[Record, Entity]]) -> None:
         """Stores all of them in one transaction. Blocks for seconds at most; raises Unavailable when the database

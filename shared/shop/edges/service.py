@@ -55,6 +55,8 @@ def serve(
     watchdog = Watchdog(WATCHDOG_SECONDS)
     kafka = KafkaLog(options)
     log.info("starting", service=rules.topic, instance=settings.instance, kafka=settings.kafka_bootstrap)
+    if projection is not None:
+        projection.wait_until_ready(stop)
     kafka.open(stop)
     watchdog.start()
     processor = Processor(

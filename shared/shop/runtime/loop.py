@@ -47,6 +47,9 @@ class Source(Protocol):
 class Projection(Protocol):
     """A table that shows the fold of the own topic."""
 
+    def wait_until_ready(self, stop: Callable[[], bool]) -> None:
+        """Blocks until its database answers, or ``stop`` says so. Raises UserError for what a person has to mend."""
+
     def apply(self, latest: Sequence[tuple[Record, Entity]]) -> None:
         """Stores these events, only ever forward, so that repeating it is harmless. Raises Unavailable."""
 
