@@ -33,6 +33,6 @@ def mariadb(servers: tuple[Kafka, MariaDB]) -> MariaDB:
 def no_error_in_a_callback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Clients call back from their own code, where an exception is only logged: it fails the test all the same."""
     yield
-    logged = [record for when in ("setup", "call") for record in caplog.get_records(when)]  # type: ignore[arg-type]
+    logged = [record for when in ("setup", "call") for record in caplog.get_records(when)]
     errors = [record.getMessage() for record in logged if record.levelno >= logging.ERROR and record.exc_info]
     assert not errors, f"logged in a callback: {errors}"

@@ -82,7 +82,9 @@ class Service:
 
 
 class Shop:
-    def __init__(self, kafka: Kafka, mariadb: MariaDB, folder: Path, *, speed: float = 40.0, rate: float = 40.0) -> None:
+    def __init__(
+        self, kafka: Kafka, mariadb: MariaDB, folder: Path, *, speed: float = 40.0, rate: float = 40.0
+    ) -> None:
         self.kafka, self.mariadb, self.folder = kafka, mariadb, folder
         self.world = RealWorld(kafka.bootstrap)
         self.databases = databases.create(mariadb, uuid.uuid4().hex[:8])
@@ -134,7 +136,9 @@ class Shop:
         def settled() -> bool:
             records = [self.world.records(topic) for topic in TOPICS]
             quiet.append(sum(map(len, records)))
-            return len(quiet) > 6 and len(set(quiet[-6:])) == 1 and not wrongs(*records) and self.stored() == quiet[-1]
+            return (
+                len(quiet) > 6 and len(set(quiet[-6:])) == 1 and not wrongs(*records) and self.stored() == quiet[-1]
+            )
 
         try:
             wait_until(settled, "the shop to settle")

@@ -7,12 +7,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from local.kafka import Kafka
-from local.mariadb import MariaDB
 from sqlalchemy import Engine, create_engine
 
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import writer
+from local.kafka import Kafka
+from local.mariadb import MariaDB
 from tests import databases
 from tests.analytics.business import Topics
 from tests.analytics.world import Shop

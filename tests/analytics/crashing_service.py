@@ -10,9 +10,8 @@ import runpy
 import signal
 import sys
 
-from local.binaries import ROOT
-
 from analytics_service import local_infile
+from local.binaries import ROOT
 
 POINT, NUMBER = sys.argv[1], int(sys.argv[2])
 

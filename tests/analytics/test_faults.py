@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient
+from sqlalchemy import text
+
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.server import Server
-from sqlalchemy import text
-
 from tests.analytics.business import lives
 from tests.analytics.world import Shop, wait
 

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from local.server import free_port
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from local.server import free_port
 from shop.contract.events import Event, Order, serialize
 from shop.contract.lifecycle import OrderStatus
 from tests.analytics.business import life

@@ -4,9 +4,9 @@ import json
 import signal
 
 import pytest
-from local.server import free_port
 from sqlalchemy import text
 
+from local.server import free_port
 from shop.contract.events import serialize
 from shop.contract.lifecycle import TOPICS
 from tests.analytics.business import life, lives

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local.mariadb import MariaDB
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +16,7 @@ from analytics_service.rebuild import rebuild
 from analytics_service.rows import COLUMNS, NULL
 from analytics_service.store import Collision, Store
 from analytics_service.streams import Partition
+from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
 from tests.analytics.batches import batch, facts, logs

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import confluent_kafka as ck
-from local.binaries import ROOT
 from sqlalchemy import URL, Engine, create_engine, text
 
 from analytics_service.rebuild import rebuild
 from analytics_service.streams import Partition, Place
+from local.binaries import ROOT
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
 from tests.analytics.business import Topics

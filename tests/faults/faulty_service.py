@@ -16,7 +16,7 @@ from typing import Any
 
 import confluent_kafka as ck
 
-import shop.edges.service
+from shop.edges import service as edge
 from shop.runtime.kafka import KafkaLog
 
 POINTS = (
@@ -72,7 +72,7 @@ class FaultyConsumer(ck.Consumer):
         super().__init__(config)
         self._fault = fault
 
-    def poll(self, timeout: float) -> ck.Message | None:
+    def poll(self, timeout: float = -1) -> ck.Message | None:
         message = super().poll(timeout)
         if message is not None and message.error() is None:
             self._fault.at("mid-fold")
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--session-seconds", type=int, default=10, help="after which the group takes it for dead")
     options = parser.parse_args()
     fault = Fault(options.point, getattr(signal, f"SIG{options.signal}"), options.after)
-    shop.edges.service.KafkaLog = functools.partial(  # type: ignore[misc, assignment]
+    edge.KafkaLog = functools.partial(  # type: ignore[attr-defined, assignment]
         KafkaLog,
         consumer=lambda config: FaultyConsumer(
             fault, config | {"session.timeout.ms": options.session_seconds * 1000}

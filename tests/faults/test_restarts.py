@@ -10,8 +10,8 @@ from tests.shop import SERVICES, Shop
 
 
 @pytest.fixture(autouse=True)
-def both_servers_run_again(shop: Shop, kafka: Kafka, mariadb: MariaDB) -> Iterator[None]:
-    """Whatever becomes of the test: the servers are the whole session's."""
+def both_servers_run_again(shop: Shop, kafka: Kafka, mariadb: MariaDB) -> Iterator[None]:  # noqa: ARG001
+    """Whatever becomes of the test: the servers are the whole session's. Takes the shop so as to end before it."""
     yield
     for server in (kafka, mariadb):
         if not server.answers():

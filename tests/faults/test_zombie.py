@@ -1,6 +1,7 @@
 """A process that is stopped past its session, replaced, and wakes: it must write nothing, and break nothing."""
 
 import signal
+from pathlib import Path
 
 from tests.shop import Service, Shop, wait_until
 
@@ -24,8 +25,7 @@ def until_stopped(victim: Service) -> None:
 
 
 def state_of(pid: int) -> str:
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_zombie_that_wakes_after_its_successor_took_over_writes_nothing(shop: Shop) -> None:

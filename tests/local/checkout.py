@@ -11,7 +11,6 @@ from pathlib import Path
 from local.binaries import ROOT
 from local.errors import Refusal
 from local.server import free_port, require_free
-
 from tests.local.waiting import wait_until
 
 SERVICES = ("checkout", "order", "fulfillment", "analytics")

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local.server import HOST
 
+from local.server import HOST
 from tests.local.checkout import SERVICES, Checkout, Running
 from tests.local.waiting import wait_until
 

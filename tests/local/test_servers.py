@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+
 from local.errors import Refusal
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.server import HOST, Server, free_port
-
 from tests.stack import new_kafka, new_mariadb, start_mariadb
 
 TOPIC = "kept"

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from local import supervisor
 from local.binaries import ROOT
 from local.supervisor import Console, Program, back_off, end_all
-
 from tests.local.waiting import wait_until
 
 Start = Callable[..., Program]

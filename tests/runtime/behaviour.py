@@ -14,13 +14,18 @@ from tests.samples import START, checkout, submitted
 def fulfillment_of(number: int, status: FulfillmentStatus) -> tuple[bytes, bytes]:
     order_id = order_id_of(checkout(number).checkout_id)
     event = Fulfillment(
-        fulfillment_id=fulfillment_id_of(order_id), order_id=order_id, status=status, created_at=START, updated_at=START
+        fulfillment_id=fulfillment_id_of(order_id),
+        order_id=order_id,
+        status=status,
+        created_at=START,
+        updated_at=START,
     )
     return event.key.encode(), serialize(event)
 
 
 def order_of(number: int, status: OrderStatus) -> tuple[bytes, bytes]:
     source = checkout(number)
+    assert source.shipping_address is not None
     event = Order(
         order_id=order_id_of(source.checkout_id),
         status=status,
@@ -106,7 +111,9 @@ class Behaviour:
         world.until_live("order")
         with capture_logs() as logs:
             world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.SHIPPED))
-            world.until(lambda: any(line["event"] == "orphan message ignored" for line in logs), "the orphan in the log")
+            world.until(
+                lambda: any(line["event"] == "orphan message ignored" for line in logs), "the orphan in the log"
+            )
         orphan = next(line for line in logs if line["event"] == "orphan message ignored")
         assert (orphan["topic"], orphan["partition"], orphan["offset"]) == ("fulfillment", 1, 0)
         self.submit(world, 1, 4)

@@ -149,7 +149,7 @@ class FakeLog:
         slot: str,
         own: str,
         inputs: Sequence[str],
-        at: Callable[[str], None] = lambda point: None,
+        at: Callable[[str], None] = lambda _point: None,
         fetch_size: Callable[[], int] = lambda: 1000,
     ) -> None:
         self.broker, self.group, self.slot, self.own = broker, group, f"{group}-{slot}", own
@@ -165,7 +165,7 @@ class FakeLog:
         self._served: dict[TopicPartition, int] = {}
         broker.join(group, self.slot)
 
-    def poll(self, most: int, patience: float) -> Batch:
+    def poll(self, most: int, patience: float) -> Batch:  # noqa: ARG002 (the clock stands still here)
         self.broker.abort_expired()
         self.at("poll")
         group = self.broker.groups[self.group]

@@ -8,7 +8,7 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
 from shop.contract.lifecycle import TOPICS
 from shop.contract.rules import Rules
@@ -123,6 +123,12 @@ class RealWorld(World):
         self.admin.create_partitions([NewPartitions(name, total)])[name].result(REPLY)
         self._writer = self._new_writer()
 
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """What retention does, at once."""
+        place = ck.TopicPartition(self.namespace + topic, partition, before)
+        for future in self.admin.delete_records([place]).values():
+            future.result(REPLY)
+
     def close(self) -> None:
         for service, slot in list(self.services):
             self.stop(service, slot)
@@ -164,7 +170,7 @@ def read_committed(bootstrap: str, namespace: str, topic: str) -> list[Record]:
                         )
                     )
                 elif error.code() == ck.KafkaError._PARTITION_EOF:
-                    waiting.discard(message.partition())  # type: ignore[arg-type]
+                    waiting.discard(message.partition())
         assert not waiting, f"{name}: no end of the partitions {waiting}"
         return sorted(records, key=lambda record: (record.partition, record.offset))
     finally:

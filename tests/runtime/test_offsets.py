@@ -80,20 +80,22 @@ def crash_at(point: str) -> Callable[[str], None]:
     return at
 
 
+def turn_until_it_ends(world: FakeWorld, processor: Processor) -> None:
+    for _ in range(100):
+        world.clock.now += 0.1
+        processor.step()
+
+
 def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_reloads() -> None:
     """The predecessor, in another slot, is stopped between send_offsets and commit and finishes while the
     successor asks for the stored offsets."""
     world = FakeWorld()
     rules = rules_of("order")
-    predecessor = FakeLog(
-        world.broker, "order", "0", "order", rules.inputs, crash_at("after offsets before commit")
-    )
+    predecessor = FakeLog(world.broker, "order", "0", "order", rules.inputs, crash_at("after offsets before commit"))
     processor = Processor(predecessor, rules, world.clock, Limits())
     world.publish("checkout", 0, *submitted(0))
     with pytest.raises(Crash):
-        for _ in range(10):
-            world.clock.now += 0.1
-            processor.step()
+        turn_until_it_ends(world, processor)
     transaction = world.broker.transactions[-1]
     assert transaction.open
     world.expire("order", "0")

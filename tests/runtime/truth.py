@@ -39,5 +39,7 @@ def wrongs(checkouts: Iterable[Record], orders: Iterable[Record], fulfillments: 
     completed = {one for one, path in paths.items() if tuple(path) == ORDER_PATHS[0]}
     found += [f"fulfillment of {one}, not accepted" for one in shipping.keys() - completed]
     found += [f"no fulfillment of {one}" for one in completed - shipping.keys()]
-    found += [f"fulfillment of {one} went {path}" for one, path in shipping.items() if tuple(path) != FULFILLMENT_PATH]
+    found += [
+        f"fulfillment of {one} went {path}" for one, path in shipping.items() if tuple(path) != FULFILLMENT_PATH
+    ]
     return found

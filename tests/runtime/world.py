@@ -69,7 +69,9 @@ class World(ABC):
     @abstractmethod
     def add_partitions(self, topic: str, total: int) -> None: ...
 
-    def start(self, service: str, slot: str = "0", limits: Limits | None = None, dispute_rate: float = 0.0) -> Processor:
+    def start(
+        self, service: str, slot: str = "0", limits: Limits | None = None, dispute_rate: float = 0.0
+    ) -> Processor:
         rules = rules_of(service, dispute_rate=dispute_rate)
         log = self.log_of(service, slot, rules)
         self.logs[service, slot] = log

@@ -1,0 +1,3 @@
+from tests.faults.conftest import shop
+
+__all__ = ["shop"]

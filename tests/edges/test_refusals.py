@@ -1,0 +1,99 @@
+"""What only a person can mend ends a service at once, with exit code 2 and one sentence that says what to mend."""
+
+import pytest
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
+
+from tests.runtime.real_world import REPLY
+from tests.runtime.world import PARTITIONS
+from tests.samples import submitted
+from tests.shop import Service, Shop, wait_until
+
+PUBLISHERS = ("checkout", "order", "fulfillment")
+
+
+def sentence_of(service: Service) -> str:
+    """The one sentence that a service ended with."""
+    assert service.until_dead() == 2
+    text = service.log.read_text()
+    assert "Traceback" not in text
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    return last
+
+
+@pytest.mark.parametrize(
+    ("service", "setting", "value"),
+    [
+        ("checkout", "CHECKOUT_RATE", "-1"),
+        ("checkout", "CONVERSION", "much"),
+        ("order", "DISPUTE_RATE", "2"),
+        ("fulfillment", "MARIADB_PORT", "99999"),
+        ("order", "SPEED", "0"),
+        ("order", "INSTANCE", "a b"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(shop: Shop, service: str, setting: str, value: str) -> None:
+    refused = shop.start(service, **{setting: value})  # type: ignore[arg-type]
+    sentence = sentence_of(refused)
+    assert setting in sentence
+    assert value in sentence
+
+
+def test_a_missing_topic_is_named(shop: Shop) -> None:
+    name = f"{shop.world.namespace}order"
+    shop.world.admin.delete_topics([name])[name].result(REPLY)
+    wait_until(lambda: name not in shop.world.admin.list_topics(timeout=REPLY).topics, "the topic to be gone")
+    for service in ("order", "fulfillment"):
+        sentence = sentence_of(shop.start(service))
+        assert name in sentence
+        assert "init-kafka.sh" in sentence
+    shop.world.create("order")
+
+
+def test_topics_with_different_numbers_of_partitions_are_refused_at_start(shop: Shop) -> None:
+    name = f"{shop.world.namespace}order"
+    shop.world.admin.create_partitions([NewPartitions(name, PARTITIONS + 1)])[name].result(REPLY)
+    wait_until(
+        lambda: len(shop.world.admin.list_topics(name, timeout=REPLY).topics[name].partitions) > PARTITIONS,
+        "the partition to be there",
+    )
+    assert "equally many partitions" in sentence_of(shop.start("order"))
+
+
+def test_a_wrong_password_is_refused_without_showing_it(shop: Shop) -> None:
+    sentence = sentence_of(shop.start("fulfillment", MARIADB_PASSWORD="not-it"))
+    assert "MARIADB_PASSWORD" in sentence
+    assert "not-it" not in sentence
+
+
+def test_a_missing_database_is_named(shop: Shop) -> None:
+    assert "MARIADB_DATABASE" in sentence_of(shop.start("fulfillment", MARIADB_DATABASE="nowhere"))
+
+
+def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand(shop: Shop) -> None:
+    for number in range(6):
+        shop.world.publish("checkout", 0, *submitted(number))
+    shop.start("order").until_logged("committed")
+    wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 6, "the orders")
+    assert shop.services["order", "0"].stop() == 0
+    for number in range(6, 12):
+        shop.world.publish("checkout", 0, *submitted(number))
+    shop.world.delete_records("checkout", 0, before=10)
+    sentence = sentence_of(shop.start("order"))
+    assert "checkout/0" in sentence
+    assert "--accept-loss" in sentence
+    assert "10 to 12" in sentence
+    shop.start("order", ACCEPT_LOSS="1").until_logged("loss accepted")
+    wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 8, "the orders of what is left")
+    assert shop.statuses("order")["NEW"] == 8
+
+
+def test_a_second_process_in_a_slot_does_not_double_anything(shop: Shop) -> None:
+    shop.start("order")
+    shop.services["order", "0"].until_logged("caught up")
+    second = shop.start("order")
+    for number in range(30):
+        shop.world.publish("checkout", number % PARTITIONS, *submitted(number))
+    wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 30, "the orders")
+    assert shop.statuses("order")["NEW"] == 30
+    second.stop()
