@@ -5,6 +5,7 @@ ARGS ?=
 
 LOCAL := $(PYTHON) -m local
 TOOL := .venv/bin/python -m
+SERVICES := checkout order fulfillment analytics
 # Without KAFKA_PORT the settings of analytics hold, and its .env; MARIADB_PORT is one of them already.
 IN_ANALYTICS := cd analytics && exec $(if $(KAFKA_PORT),env KAFKA_BOOTSTRAP='[::1]:$(KAFKA_PORT)') venv/bin/python -m
 
@@ -43,7 +44,8 @@ lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	@for service in $(SERVICES); do .venv/bin/mypy $$service/main.py || exit; done
+	PYTHONPATH=$$(echo $(SERVICES) | tr ' ' :) .venv/bin/lint-imports
 
 bench: bench-runtime ## run all benchmarks; the figures go to bench/results.json
 
