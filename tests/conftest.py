@@ -5,10 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from tests.stack import start_both
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_debug_lines() -> None:
+    """A line per event would drown what a failing test has to say."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
 
 
 @pytest.fixture(scope="session")

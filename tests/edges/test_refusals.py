@@ -73,7 +73,7 @@ def test_a_missing_database_is_named(shop: Shop) -> None:
 def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand(shop: Shop) -> None:
     for number in range(6):
         shop.world.publish("checkout", 0, *submitted(number))
-    shop.start("order").until_logged("committed")
+    shop.start("order", DISPUTE_RATE="0").until_logged("committed")
     wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 6, "the orders")
     assert shop.services["order", "0"].stop() == 0
     for number in range(6, 12):
@@ -83,17 +83,21 @@ def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand
     assert "checkout/0" in sentence
     assert "--accept-loss" in sentence
     assert "10 to 12" in sentence
-    shop.start("order", ACCEPT_LOSS="1").until_logged("loss accepted")
+    shop.start("order", DISPUTE_RATE="0", ACCEPT_LOSS="1").until_logged("loss accepted")
     wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 8, "the orders of what is left")
     assert shop.statuses("order")["NEW"] == 8
 
 
-def test_a_second_process_in_a_slot_does_not_double_anything(shop: Shop) -> None:
-    shop.start("order")
-    shop.services["order", "0"].until_logged("caught up")
-    second = shop.start("order")
+def test_of_two_processes_in_a_slot_one_ends_and_names_the_setting_and_nothing_is_doubled(shop: Shop) -> None:
+    both = [shop.start("order", DISPUTE_RATE="0")]
+    both[0].until_logged("caught up")
+    # Under another key of the test's own, so that both are stopped at its end.
+    shop.services["order", "first"] = both[0]
+    both.append(shop.start("order", DISPUTE_RATE="0"))
     for number in range(30):
         shop.world.publish("checkout", number % PARTITIONS, *submitted(number))
+    wait_until(lambda: any(one.process.poll() is not None for one in both), "one of them to end")
+    (loser,) = [one for one in both if one.process.poll() is not None]
+    assert "INSTANCE=0" in sentence_of(loser)
     wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 30, "the orders")
     assert shop.statuses("order")["NEW"] == 30
-    second.stop()

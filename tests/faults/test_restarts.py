@@ -58,7 +58,7 @@ def test_services_started_before_their_servers_wait_and_name_the_address(shop: S
     for service in SERVICES:
         shop.services[service, "0"].until_logged("waiting")
         waiting = [line for line in shop.services[service, "0"].lines() if "waiting" in str(line["event"])]
-        address = shop.mariadb.port if service == "analytics" else shop.kafka.port
+        address = shop.mariadb.port if service in {"analytics", "fulfillment"} else shop.kafka.port
         assert str(address) in str(waiting[0])
     shop.kafka.start()
     shop.mariadb.start()

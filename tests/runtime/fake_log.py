@@ -179,7 +179,8 @@ class FakeLog:
         ends: list[End] = []
         most = min(most, self.fetch_size())
         # The partition that gave records last comes last: none starves.
-        for place in sorted(self._next.keys() - self._paused, key=lambda place: self._served.get(place, 0)):
+        ready = sorted(self._next.keys() - self._paused)
+        for place in sorted(ready, key=lambda place: self._served.get(place, 0)):
             log, stable = self.broker.log(place), self.broker.last_stable_offset(place)
             while self._next[place] < stable and len(records) < most:
                 entry = log[self._next[place]]
@@ -249,7 +250,8 @@ class FakeLog:
         self.at("after produce before offsets")
         self._check_epoch(transaction)
         group = self.broker.groups[self.group]
-        if group.generation != self._generation or self.slot not in group.members:
+        # Like the real one: without offsets nobody looks at the generation.
+        if offsets and (group.generation != self._generation or self.slot not in group.members):
             self.broker.end(transaction, commit=False)
             raise TransactionFailed("fenced by the group")
         transaction.group, transaction.offsets = self.group, dict(offsets)

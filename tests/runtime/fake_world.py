@@ -11,7 +11,7 @@ from shop.runtime.log import Log, Record, TopicPartition
 from shop.runtime.loop import Processor
 from shop.runtime.partition import Limits
 from tests.runtime.fake_log import FakeBroker, FakeClock, FakeLog
-from tests.runtime.world import PARTITIONS, World
+from tests.runtime.world import PARTITIONS, World, rules_of
 
 TURN_SECONDS = 0.05
 MOST_TURNS = 2000
@@ -22,6 +22,8 @@ class FakeWorld(World):
         super().__init__()
         self.clock = FakeClock()
         self.broker = FakeBroker(self.clock, TOPICS, PARTITIONS)
+        self.fetch_size = 1000
+        """Records that a poll gives at most."""
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         for _ in range(MOST_TURNS):
@@ -42,8 +44,39 @@ class FakeWorld(World):
     def records(self, topic: str) -> list[Record]:
         return self.broker.committed_records(topic)
 
-    def log_of(self, service: str, slot: str, rules: Rules[Any]) -> Log:
-        return FakeLog(self.broker, service, slot, service, rules.inputs)
+    def log_of(self, service: str, slot: str, rules: Rules[Any]) -> Log:  # noqa: ARG002 (they are the service's)
+        return self.fake_log(service, slot)
+
+    def fake_log(
+        self,
+        service: str,
+        slot: str = "0",
+        kind: type[FakeLog] = FakeLog,
+        at: Callable[[str], None] = lambda _point: None,
+    ) -> FakeLog:
+        """A member of the service's group, whose points ``at`` is told of."""
+        return kind(self.broker, service, slot, service, rules_of(service).inputs, at, lambda: self.fetch_size)
+
+    def run(self, log: FakeLog, limits: Limits | None = None, **settings: Any) -> Processor:
+        """Starts a service on this log; ``settings`` are those of its rules, ``projection`` its table."""
+        service, slot = log.slot.split("-")
+        projection = settings.pop("projection", None)
+        rules = rules_of(service, **settings)
+        processor = Processor(log, rules, self.clock, limits or Limits(), projection=projection)
+        self.services[service, slot] = processor
+        return processor
+
+    def kill(self, service: str, slot: str = "0") -> None:
+        del self.services[service, slot]
+
+    def turn_of(self, processor: Processor) -> None:
+        """A turn of this one alone, for one that is stopped or replaced."""
+        self.clock.now += TURN_SECONDS
+        processor.step()
+
+    def turns(self, number: int) -> None:
+        for _ in range(number):
+            self.turn()
 
     def processor(self, log: Log, rules: Rules[Any], limits: Limits) -> Processor:
         return Processor(log, rules, self.clock, limits)

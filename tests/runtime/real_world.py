@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 from shop.contract.lifecycle import TOPICS
 from shop.contract.rules import Rules
 from shop.runtime.clock import SystemClock
-from shop.runtime.kafka import KafkaLog, KafkaOptions
+from shop.runtime.kafka import KafkaLog
+from shop.runtime.kafka_options import KafkaOptions
 from shop.runtime.log import Log, Record
 from shop.runtime.loop import Processor
 from shop.runtime.partition import Limits

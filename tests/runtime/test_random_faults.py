@@ -1,20 +1,27 @@
-"""Random faults against the broker in memory: whatever happens, and in whatever order, exactly once holds."""
+"""Random faults against the broker in memory: whatever happens, and in whatever order, exactly once holds.
+
+Two judges that share no code: the auditor with all its rules, and ``truth.wrongs`` in the fewest words.
+"""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shop.contract.lifecycle import TOPICS
+from analytics_service.audit.messages import Message, Row
+from shop.contract.events import Fulfillment, parse, serialize
+from shop.contract.lifecycle import TOPICS, CheckoutStatus
 from shop.runtime.log import TopicPartition
 from shop.runtime.loop import Processor
 from shop.runtime.partition import Limits
+from tests.audit.world import World
 from tests.runtime.fake_log import Crash, FakeBroker, FakeClock, FakeLog
 from tests.runtime.truth import wrongs
 from tests.runtime.world import rules_of
-from tests.samples import submitted
+from tests.samples import checkout
 
 PARTITIONS = 2
 POINTS = (
@@ -40,6 +47,7 @@ class Stage:
         self.fetch_size = 1
         self.crash_at: dict[tuple[str, str], str] = {}
         self.submissions = 0
+        self.repeats = 0
         # Without a window nothing but the offsets themselves may be relied on; duplicates of a foreign producer
         # are promised to be known only within it.
         self.dedupe_window = chance.choice((0.0, 100_000.0))
@@ -65,14 +73,18 @@ class Stage:
 
     def submit(self) -> None:
         self.submissions += 1
-        self.publish(self.submissions)
+        self.publish(self.submissions, *CheckoutStatus)
 
-    def publish(self, number: int) -> None:
-        self.broker.append(TopicPartition("checkout", number % PARTITIONS), *submitted(number))
+    def publish(self, number: int, *statuses: CheckoutStatus) -> None:
+        place = TopicPartition("checkout", number % PARTITIONS)
+        for status in statuses:
+            event = checkout(number, status)
+            self.broker.append(place, event.key.encode(), serialize(event))
 
     def repeat_a_submission(self) -> None:
         if self.submissions and self.dedupe_window:
-            self.publish(self.chance.randint(1, self.submissions))
+            self.publish(self.chance.randint(1, self.submissions), CheckoutStatus.SUBMITTED)
+            self.repeats += 1
 
     def crash_later(self) -> None:
         name = self.any_name()
@@ -134,6 +146,23 @@ class Stage:
                 self.step(name)
         return wrongs(*(self.broker.committed_records(topic) for topic in TOPICS))
 
+    def audit(self) -> Counter[tuple[str, str]]:
+        """How often the auditor finds which rule broken in which topic; the tables are as they have to be."""
+        world = World(partitions=PARTITIONS, now=int(self.clock.unix() * 1000))
+        for topic in TOPICS:
+            for record in self.broker.committed_records(topic):
+                assert record.value is not None
+                at, time = (topic, record.partition, record.offset), int(record.timestamp * 1000)
+                world.log[at[:2]].append(Message(record.offset, time, True, record.key, record.value))
+                world.rows[at] = Row(time, record.value.decode())
+                event = parse(topic, record.value)
+                if isinstance(event, Fulfillment):
+                    world.project(event, time)
+        found: Counter[tuple[str, str]] = Counter()
+        for rule, finding in world.audit().findings.items():
+            found.update((rule, one.coordinates.topic) for one in finding.violations)
+        return found
+
 
 ACTIONS: tuple[tuple[Callable[[Stage], None], int], ...] = (
     (Stage.step_some, 20),
@@ -160,3 +189,5 @@ def test_no_sequence_of_faults_loses_doubles_or_sticks_anything(seed: int) -> No
         for action in stage.chance.choices(actions, weights, k=150):
             action(stage)
         assert stage.settle() == []
+        repeats = Counter({("once", "checkout"): stage.repeats} if stage.repeats else {})
+        assert stage.audit() == repeats

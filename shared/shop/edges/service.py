@@ -10,7 +10,8 @@ from shop.edges import logging as service_logging
 from shop.edges.process import Stop
 from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
-from shop.runtime.kafka import KafkaLog, KafkaOptions
+from shop.runtime.kafka import KafkaLog
+from shop.runtime.kafka_options import KafkaOptions
 from shop.runtime.loop import Processor, Projection, Source
 from shop.runtime.partition import Limits
 from shop.runtime.watchdog import Watchdog

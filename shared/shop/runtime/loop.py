@@ -177,10 +177,10 @@ class Processor:
         self._log.transact(messages, offsets)
         ended = self._clock.elapsed()
         self._tenure.stored, self._tenure.committed_at, self._failures = offsets, ended, 0
-        self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
         self.counts["transactions"] += 1
         self.counts["published"] += len(messages)
         if messages:
+            self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
             took = round((ended - began) * 1000, 1)
             log.info("committed", events=len(messages), milliseconds=took, pending=self._tenure.pending)
 

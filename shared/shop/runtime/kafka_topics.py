@@ -1,0 +1,110 @@
+"""What the broker says of the topics: their ids, their partitions, and what those hold."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import confluent_kafka as ck
+import structlog
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_options import REPLY_SECONDS, KafkaOptions
+from shop.runtime.log import TopicPartition, TopicState
+
+DESCRIBE_SECONDS = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+
+log = structlog.get_logger()
+
+
+class Topics:
+    """Asks through an admin client. Calls block for ``2 * REPLY_SECONDS`` at most and raise Unavailable."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+        self._admin = AdminClient(options.common())
+        self._states: dict[str, TopicState] = {}
+        self._question: Mapping[str, Future[Any]] = {}
+        self._asked_at = float("-inf")
+
+    def wait_until_ready(self, stop: Callable[[], bool]) -> None:
+        """Blocks until the broker answers, or ``stop`` says so. Raises UserError when a topic is missing or the
+        topics have different numbers of partitions: no waiting would mend that."""
+        pause = FIRST_PAUSE
+        while not stop():
+            try:
+                self._states = self._answered(self._ask())
+                self._require_same_counts()
+                return
+            except Unavailable as error:
+                log.warning("waiting for Kafka", address=self._options.bootstrap, reason=str(error), seconds=pause)
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def states(self) -> Mapping[str, TopicState]:
+        """See ``Log.topics``: asks every ``DESCRIBE_SECONDS`` and never waits for the answer."""
+        if self._question and all(future.done() for future in self._question.values()):
+            question, self._question = self._question, {}
+            try:
+                self._states = self._answered(question)
+            except Unavailable as error:
+                log.warning("waiting for Kafka", address=self._options.bootstrap, reason=str(error))
+        if not self._question and time.monotonic() - self._asked_at > DESCRIBE_SECONDS:
+            self._asked_at = time.monotonic()
+            self._question = self._ask()
+        return self._states
+
+    def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``Log.beginnings``."""
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def high_watermarks(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``Log.high_watermarks``."""
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def _require_same_counts(self) -> None:
+        missing = [topic for topic in self._options.topics if self._options.ours(topic) not in self._states]
+        if missing:
+            raise UserError(
+                f"Kafka at {self._options.bootstrap} has no topic {', '.join(missing)}: run ./init-kafka.sh"
+            )
+        counts = {topic: state.partitions for topic, state in self._states.items()}
+        if len(set(counts.values())) > 1:
+            raise UserError(f"the topics must have equally many partitions, but have {counts}: add the missing ones")
+
+    def _ask(self) -> Mapping[str, "Future[Any]"]:
+        return self._admin.describe_topics(ck.TopicCollection(self._options.topics), request_timeout=REPLY_SECONDS)
+
+    def _answered(self, futures: Mapping[str, "Future[Any]"]) -> dict[str, TopicState]:
+        states: dict[str, TopicState] = {}
+        for topic, future in futures.items():
+            description = self._answer(future, "topics", missing=ck.KafkaError.UNKNOWN_TOPIC_OR_PART)
+            if description is not None:
+                states[self._options.ours(topic)] = TopicState(str(description.topic_id), len(description.partitions))
+        return states
+
+    def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        asked = {self._options.theirs(place): spec for place in partitions}
+        if not asked:
+            return {}
+        # Uncommitted: what hides behind an open transaction counts.
+        level = ck.IsolationLevel.READ_UNCOMMITTED
+        answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
+        return {
+            self._options.place(place): self._answer(future, "ends of the partitions").offset
+            for place, future in answers.items()
+        }
+
+    def _answer(self, future: "Future[Any]", what: str, missing: int | None = None) -> Any:
+        """The answer, or None where the broker does not know of it (error ``missing``)."""
+        try:
+            return future.result(REPLY_SECONDS * 2)
+        except ck.KafkaException as failure:
+            if failure.args[0].code() == missing:
+                return None
+            reason = failure.args[0].str()
+        except TimeoutError:
+            reason = "no answer in time"
+        raise Unavailable(f"Kafka at {self._options.bootstrap}: {what}: {reason}")

@@ -1,0 +1,49 @@
+"""What the real log promises beyond the behaviour of the services on it."""
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+
+from local.kafka import Kafka
+from shop.runtime.kafka import KafkaLog
+from shop.runtime.log import Committed, TopicPartition
+from tests.runtime.real_world import REPLY, RealWorld
+from tests.runtime.world import rules_of
+
+pytestmark = pytest.mark.broker
+
+PLACE = TopicPartition("checkout", 0)
+LONG_ENOUGH = 1.0
+"""Seconds in which a question that does not wait would be answered many times over."""
+
+
+def test_stored_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    consumers: list[ck.Consumer] = []
+
+    def consumer(config: dict[str, Any]) -> ck.Consumer:
+        consumers.append(ck.Consumer(config))
+        return consumers[-1]
+
+    options = world.options("order", "0", rules_of("order"))
+    log = KafkaLog(options, consumer=consumer)
+    log.open(stop=lambda: False)
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
+    theirs = world.namespace + PLACE.topic
+    consumers[0].commit(offsets=[ck.TopicPartition(theirs, 0, 2)], asynchronous=False)
+    assert log.committed([PLACE]) == {PLACE: Committed(2, "")}
+    predecessor = ck.Producer(options.producer() | {"transactional.id": f"{world.namespace}predecessor"})
+    predecessor.init_transactions(REPLY)
+    predecessor.begin_transaction()
+    offsets = [ck.TopicPartition(theirs, 0, 5)]
+    predecessor.send_offsets_to_transaction(offsets, consumers[0].consumer_group_metadata(), REPLY)
+    with ThreadPoolExecutor() as pool:
+        answer: Future[Any] = pool.submit(log.committed, [PLACE])
+        wait([answer], LONG_ENOUGH)
+        assert not answer.done()
+        predecessor.commit_transaction(REPLY)
+        assert answer.result(2 * REPLY) == {PLACE: Committed(5, "")}
+    log.close()
+    world.close()

@@ -1,0 +1,151 @@
+"""The order of a reload's steps, and what it may not act upon. Each test breaks when its rule does."""
+
+from collections.abc import Iterable, Mapping
+
+from structlog.testing import capture_logs
+
+from shop.contract.lifecycle import OrderStatus
+from shop.runtime.log import Committed, TopicPartition
+from shop.runtime.partition import Limits
+from tests.runtime.behaviour import order_of
+from tests.runtime.fake_log import FakeLog
+from tests.runtime.fake_world import FakeWorld
+from tests.runtime.world import PARTITIONS
+from tests.samples import submitted
+
+AT_ONCE = Limits(transaction_interval=0.0)
+ENOUGH_TURNS = 40
+"""More than a reload and a decision need."""
+
+
+def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    abort = world.open_transaction("order", 0, b"somebody's")
+    world.publish("order", 0, *order_of(0, OrderStatus.NEW))
+    processor = world.start("order")
+    world.turns(ENOUGH_TURNS)
+    assert not processor.live, "the order's NEW is not read yet"
+    assert world.statuses("order") == {}
+    abort()
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
+
+
+def submit_to_every_partition(world: FakeWorld) -> None:
+    """And lets a poll give one record, so that inputs may be read before own records that lie beyond the mark."""
+    for number in range(PARTITIONS):
+        world.publish("checkout", number, *submitted(number))
+    world.fetch_size = 1
+
+
+def test_the_mark_is_taken_after_the_stored_offsets_because_a_predecessor_may_finish_until_they_are_there() -> None:
+    """The predecessor's last events come to the broker while the successor asks for the stored offsets."""
+    world = FakeWorld()
+    submit_to_every_partition(world)
+    asked: list[str] = []
+
+    def predecessor_finishes(point: str) -> None:
+        if point == "committed offsets" and not asked:
+            asked.append(point)
+            for number in range(PARTITIONS):
+                world.publish("order", number, *order_of(number, OrderStatus.NEW))
+
+    world.run(world.fake_log("order", at=predecessor_finishes), AT_ONCE)
+    world.until_statuses("order", MERCHANT_ACCEPTED=3)
+    assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
+
+
+def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -> None:
+    """It goes on, with all that it has to do, when the successor knows the marks: what it publishes lies beyond."""
+    world = FakeWorld()
+    predecessor = world.run(world.fake_log("order"), AT_ONCE)
+    world.until(lambda: predecessor.live, "the predecessor")
+    world.kill("order")
+    submit_to_every_partition(world)
+
+    class WokenAfterTheMarks(FakeLog):
+        def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+            marks = super().high_watermarks(partitions)
+            world.fetch_size = 1000
+            world.turn_of(predecessor)
+            world.fetch_size = 1
+            return marks
+
+    world.run(world.fake_log("order", kind=WokenAfterTheMarks), AT_ONCE)
+    world.until_statuses("order", MERCHANT_ACCEPTED=3)
+    assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
+    assert predecessor.counts["reloads"] == 1, "it must have tried"
+
+
+def test_nothing_is_decided_while_the_topics_have_different_numbers_of_partitions() -> None:
+    world = FakeWorld()
+    world.add_partitions("fulfillment", 5)
+    world.publish("checkout", 0, *submitted(0))
+    with capture_logs() as logs:
+        processor = world.start("order")
+        world.turns(ENOUGH_TURNS)
+    assert not processor.live
+    assert world.statuses("order") == {}
+    waiting = next(line for line in logs if line["event"].startswith("waiting: the topics must"))
+    assert waiting["partitions"] == {"order": 3, "checkout": 3, "fulfillment": 5}
+    for topic in ("order", "checkout"):
+        world.add_partitions(topic, 5)
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+
+
+def test_a_partition_number_is_acted_upon_only_while_all_its_topics_are_assigned() -> None:
+    world = FakeWorld()
+    missing = {TopicPartition("fulfillment", 1)}
+
+    class HalfAssigned(FakeLog):
+        def assignment(self) -> frozenset[TopicPartition]:
+            return super().assignment() - missing
+
+    for number in range(3):
+        world.publish("checkout", number, *submitted(number))
+    world.run(world.fake_log("order", kind=HalfAssigned))
+    world.until_statuses("order", MERCHANT_ACCEPTED=2)
+    world.turns(ENOUGH_TURNS)
+    assert {record.partition for record in world.records("order")} == {0, 2}
+    missing.clear()
+    world.broker.groups["order"].generation += 1
+    world.until_statuses("order", MERCHANT_ACCEPTED=3)
+    assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
+
+
+def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_complete() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.start("order", dispute_rate=1.0)
+    world.until_statuses("order", CANCELLED=1)
+    world.stop("order")
+    started: list[Mapping[TopicPartition, int]] = []
+    paused: set[TopicPartition] = set()
+
+    class Watched(FakeLog):
+        def start(self, offsets: Mapping[TopicPartition, int]) -> None:
+            started.append(dict(offsets))
+            super().start(offsets)
+
+        def pause(self, partitions: Iterable[TopicPartition]) -> None:
+            paused.update(partitions)
+            super().pause(partitions)
+
+    stored = dict(world.broker.groups["order"].offsets)
+    processor = world.run(world.fake_log("order", kind=Watched))
+    world.until(lambda: bool(started), "the reload")
+    assert not processor.live
+    assert started == [{place: committed.offset for place, committed in stored.items()}]
+    assert paused == {place for place in stored if place.topic != "order"}
+
+
+def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.publish("checkout", 0, *submitted(3))
+    world.broker.join("order", "order-0")
+    place = TopicPartition("checkout", 0)
+    world.broker.groups["order"].offsets[place] = Committed(1, "an earlier life")
+    world.run(world.fake_log("order"), Limits(dedupe_window=0.0))
+    world.until_statuses("order", MERCHANT_ACCEPTED=2)

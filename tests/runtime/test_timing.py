@@ -1,0 +1,133 @@
+"""Delays run from the trigger's time, whatever restarts meanwhile and whatever the clocks say."""
+
+from datetime import timedelta
+
+import pytest
+
+from shop.contract.events import parse, serialize
+from shop.contract.ids import order_id_of
+from shop.contract.lifecycle import OrderStatus
+from shop.runtime.clock import timestamp
+from shop.runtime.partition import Limits
+from tests.runtime.behaviour import order_of
+from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
+from tests.runtime.world import rules_of
+from tests.samples import checkout, submitted
+
+HOUR = 3600.0
+SLACK = 0.5
+"""Seconds that a transaction's interval and the turns of the world may add to a delay."""
+
+
+def accepted(world: FakeWorld, ahead: float = 0.0) -> tuple[bytes, bytes]:
+    """A MERCHANT_ACCEPTED of now by a clock that is ``ahead`` seconds fast."""
+    key, value = order_of(1, OrderStatus.MERCHANT_ACCEPTED)
+    order = parse("order", value).model_copy(update={"updated_at": timestamp(world.clock.unix() + ahead)})
+    return key, serialize(order)
+
+
+def shipping_seconds() -> float:
+    transition = rules_of("fulfillment", speed=1.0).transition(
+        parse("order", order_of(1, OrderStatus.MERCHANT_ACCEPTED)[1])
+    )
+    assert transition is not None
+    return transition.delay
+
+
+def shipped_after(world: FakeWorld, began: float) -> float:
+    world.until_statuses("fulfillment", SHIPPED=1)
+    return world.clock.now - began
+
+
+@pytest.mark.parametrize("ahead", [0.0, HOUR], ids=["clock right", "clock fast"])
+def test_a_restart_re_arms_a_delay_where_it_stood(ahead: float) -> None:
+    world = FakeWorld()
+    delay = shipping_seconds()
+    assert delay > 2.0, "or this test tells nothing"
+    world.run(world.fake_log("fulfillment"), speed=1.0)
+    world.turns(5)
+    began = world.clock.now
+    world.publish("order", 0, *accepted(world, ahead))
+    world.turns(int(0.8 * delay / TURN_SECONDS))
+    assert world.statuses("fulfillment") == {}
+    world.kill("fulfillment")
+    world.run(world.fake_log("fulfillment"), speed=1.0)
+    assert delay <= shipped_after(world, began) <= delay + SLACK
+
+
+def test_the_delay_of_an_own_event_is_re_armed_where_it_stood() -> None:
+    world = FakeWorld()
+    transition = rules_of("order", speed=0.1).transition(parse("order", order_of(1, OrderStatus.NEW)[1]))
+    assert transition is not None
+    delay = transition.delay
+    assert delay > 4.0, "or this test tells nothing"
+    world.run(world.fake_log("order"), speed=0.1)
+    world.publish("checkout", 0, *submitted(1))
+    world.until_statuses("order", NEW=1)
+    began = world.clock.now
+    world.turns(int(0.8 * delay / TURN_SECONDS))
+    world.kill("order")
+    world.run(world.fake_log("order"), speed=0.1)
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    assert delay - SLACK <= world.clock.now - began <= delay + SLACK
+
+
+@pytest.mark.parametrize("broker", [0.0, HOUR], ids=["broker right", "broker fast too"])
+def test_a_clock_in_the_future_holds_nothing_up(broker: float) -> None:
+    world = FakeWorld()
+    world.run(world.fake_log("fulfillment"), speed=1.0)
+    world.turns(5)
+    began = world.clock.now
+    world.broker.clock_error = broker
+    world.publish("order", 0, *accepted(world, ahead=HOUR))
+    assert shipped_after(world, began) <= shipping_seconds() + SLACK
+
+
+def test_what_was_due_while_the_service_was_away_happens_at_once() -> None:
+    world = FakeWorld()
+    world.publish("order", 0, *accepted(world))
+    world.clock.now += HOUR
+    world.run(world.fake_log("fulfillment"), speed=1.0)
+    assert shipped_after(world, world.clock.now) <= SLACK
+
+
+def test_without_updated_at_the_time_of_the_broker_stands_in() -> None:
+    world = FakeWorld()
+    world.run(world.fake_log("fulfillment"), speed=1.0)
+    world.turns(5)
+    key, value = accepted(world)
+    order = parse("order", value).model_copy(update={"updated_at": None})
+    began = world.clock.now
+    world.publish("order", 0, key, serialize(order))
+    assert shipping_seconds() <= shipped_after(world, began) <= shipping_seconds() + SLACK
+
+
+def test_the_dedupe_window_counts_from_the_oldest_trigger_that_can_be_read_again() -> None:
+    """The service works off a backlog so slowly that its own events are hours apart, while the duplicate of a trigger
+    lies seconds behind it in the log: by the newest own event it would be forgotten."""
+    world = FakeWorld()
+    limits = Limits(dedupe_window=60.0, offsets_interval=0.0, transaction_interval=0.0)
+    processor = world.run(world.fake_log("order"), limits, dispute_rate=1.0)
+    world.until(lambda: processor.live, "it to be live")
+    world.fetch_size = 1
+    for number in (*range(0, 60, 3), 0):
+        world.publish("checkout", 0, *submitted(number))
+
+    def slow_turn() -> bool:
+        world.clock.now += 120.0
+        return processor.counts["read"] >= 21 + 3 * 20 and processor.pending == 0
+
+    world.until(slow_turn, "everything to be read")
+    first = order_id_of(checkout(0).checkout_id)
+    assert [str(one.status) for one in world.events("order") if one.key == first] == ["NEW", "DISPUTED", "CANCELLED"]
+
+
+def test_a_time_in_the_past_only_shortens_a_delay() -> None:
+    world = FakeWorld()
+    world.run(world.fake_log("fulfillment"), speed=1.0)
+    world.turns(5)
+    began = world.clock.now
+    past = parse("order", order_of(1, OrderStatus.MERCHANT_ACCEPTED)[1])
+    past = past.model_copy(update={"updated_at": timestamp(world.clock.unix()) - timedelta(hours=1)})
+    world.publish("order", 0, past.key.encode(), serialize(past))
+    assert shipped_after(world, began) <= SLACK
