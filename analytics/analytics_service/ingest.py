@@ -96,6 +96,7 @@ class Ingest:
     def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
         self._assigned = []
         self._drop()
+        _resume(consumer)
         consumer.unassign()
 
     def _drop(self) -> None:
@@ -106,8 +107,9 @@ class Ingest:
         self._committed = {}
 
     def _start_again(self, reason: str, pause: float = 0.0) -> None:
-        log.warning("starting again from the database", reason=reason)
+        log.warning("starting again from the database", reason=reason, seconds=pause)
         self._drop()
+        _resume(self._consumer)
         self._consumer.assign([])
         self._begin_at = time.monotonic() + pause
 
@@ -115,12 +117,14 @@ class Ingest:
 
     def _notice_failures(self) -> None:
         failure = self._loader.failure
+        # After the look at the failure: what was stored before it counts as before it.
+        self._note_stored()
         if failure is not None:
             if isinstance(failure, DBAPIError):
                 failure = explain(failure, self._settings)
             if not isinstance(failure, Collision | Unavailable):
                 raise failure
-            self._start_again(str(failure))
+            self._start_again(str(failure), self._longer_pause(at_once=isinstance(failure, Collision)))
         reading = self._reading
         if reading is not None and self._watch.changed(reading.topic_ids):
             self._start_again("a topic was made anew")
@@ -129,6 +133,12 @@ class Ingest:
             held = self._broker.ranges(reading.cut_off)
             if any(held[place].end >= reading.progress[place].read for place in reading.cut_off):
                 self._start_again("a topic that was cut off is long enough again")
+
+    def _longer_pause(self, at_once: bool = False) -> float:
+        """The pause after one more failure since a batch was stored; none after the first one, where ``at_once``."""
+        first = self._pause == SHORTEST_PAUSE
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        return 0.0 if at_once and first else pause
 
     def _failed(self, error: ck.KafkaError) -> None:
         if error.code() == ck.KafkaError._FATAL:
@@ -157,14 +167,13 @@ class Ingest:
     def _try_to_begin(self) -> None:
         try:
             self._begin()
-            self._pause = SHORTEST_PAUSE
         except (Unavailable, DBAPIError) as failure:
             reason = explain(failure, self._settings) if isinstance(failure, DBAPIError) else failure
             if isinstance(reason, UserError):
                 raise reason from None
-            log.warning("waiting", reason=str(reason), seconds=self._pause)
-            self._begin_at = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            pause = self._longer_pause()
+            log.warning("waiting", reason=str(reason), seconds=pause)
+            self._begin_at = time.monotonic() + pause
 
     def _begin(self) -> None:
         if not self._loader.idle(IDLE_SECONDS):
@@ -283,16 +292,20 @@ class Ingest:
             if message is not None:
                 self._receive(message)
         if paused and batch.generation == self._generation:
-            self._consumer.resume(self._consumer.assignment())
+            _resume(self._consumer)
 
     # ---- offsets in Kafka, for tools that show the lag ------------------------------------------------------
 
-    def _commit_offsets(self) -> None:
+    def _note_stored(self) -> None:
         reading = self._reading
         while (batch := self._loader.stored()) is not None:
+            self._pause = SHORTEST_PAUSE
             if reading is not None and batch.generation == reading.generation:
                 for place, offset in batch.next_offsets.items():
                     reading.progress[place].stored = offset
+
+    def _commit_offsets(self) -> None:
+        reading = self._reading
         if reading is None or time.monotonic() < self._commit_at:
             return
         self._commit_at = time.monotonic() + COMMIT_SECONDS
@@ -313,3 +326,8 @@ class Ingest:
             log.warning("the database did not answer in time; what was read will be read again")
         # No close(): a static member does not leave its group, and with the broker away close() takes longer than a
         # service may take to end.
+
+
+def _resume(consumer: ck.Consumer) -> None:
+    """Of use before an assignment ends, too: a partition that is paused stays so when it is assigned again."""
+    consumer.resume(consumer.assignment())

@@ -61,26 +61,14 @@ class Store:
 
         Raises Collision, or DBAPIError when the database does not answer. Blocks for as long as the database takes.
         """
-        facts, letters = batch.facts, batch.letters
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with self._engine.begin() as connection:
-                    lock(connection, batch.predecessors)
-                    _check(connection, batch)
-                    self._load(connection, facts)
-                    _put_away(connection, letters)
-                self._remember(facts)
-                return len(batch.facts) - len(facts)
-            except Refused:
-                facts, refused = self.sift(batch.facts)
-                letters = batch.letters + [
-                    one.refused(f"the database refuses it: {reason}"[:LONGEST_REASON]) for one, reason in refused
-                ]
-            except DBAPIError as error:
-                if database.error_code(error) not in {LOCK_WAIT_TIMEOUT, DEADLOCK} or attempt == ATTEMPTS:
-                    raise
-                log.warning("another writer holds rows, trying again", attempt=attempt, reason=str(error.orig))
-        raise Refused(f"the database refuses a batch in which it accepted every row ({ATTEMPTS} attempts)")
+        try:
+            self._store(batch, batch.facts, batch.letters)
+            return 0
+        except Refused:
+            facts, refused = self.sift(batch.facts)
+        letters = [one.refused(f"the database refuses it: {reason}"[:LONGEST_REASON]) for one, reason in refused]
+        self._store(batch, facts, batch.letters + letters)
+        return len(refused)
 
     def sift(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
         """The facts that the database takes, and the others with its reasons: found by halving. Stores nothing."""
@@ -109,6 +97,26 @@ class Store:
         """Forgets what is stored: the database may be another one now."""
         self._carts.clear()
         self._addresses.clear()
+
+    def _store(self, batch: Batch, facts: Sequence[Fact], letters: Sequence[DeadLetter]) -> None:
+        """Stores these facts and dead letters as the batch, in one transaction.
+
+        Tries ``ATTEMPTS`` times while another writer holds rows; without a pause, because each try waits by itself.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._engine.begin() as connection:
+                    lock(connection, batch.predecessors)
+                    _check(connection, batch)
+                    self._load(connection, facts)
+                    _put_away(connection, letters)
+                break
+            except DBAPIError as error:
+                if database.error_code(error) not in {LOCK_WAIT_TIMEOUT, DEADLOCK} or attempt == ATTEMPTS:
+                    raise
+                log.warning("another writer holds rows, trying again", attempt=attempt, reason=str(error.orig))
+        # Not before the commit: what is rolled back is not stored.
+        self._remember(facts)
 
     def _load(self, connection: Connection, facts: Sequence[Fact]) -> None:
         carts = {fact.cart.key: fact.cart for fact in facts if fact.cart and fact.cart.key not in self._carts}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import confluent_kafka as ck
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from analytics_service.batch import Batch, Fact, fact
 from analytics_service.bookmarks import log_ids, register
@@ -45,3 +45,9 @@ def batch(
     made.facts.extend(rows)
     made.predecessors.update({Partition(log_id, partition): last for log_id in {row.log_id for row in rows}})
     return made
+
+
+def number_of(engine: Engine, table: str) -> int:
+    """How many rows the table has."""
+    with engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT COUNT(*) FROM `{table}`")).scalar_one())

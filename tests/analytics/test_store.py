@@ -1,6 +1,5 @@
 """A batch is stored whole and as it is, or not at all: on the real MariaDB, without Kafka."""
 
-import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -19,18 +18,13 @@ from analytics_service.streams import Partition
 from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
-from tests.analytics.batches import batch, facts, logs
+from tests.analytics.batches import batch, facts, logs, number_of
 from tests.analytics.business import life
 from tests.analytics.world import wait
 
 pytestmark = pytest.mark.database
 
 FAST = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def number_of(engine: Engine, table: str) -> int:
-    with engine.connect() as connection:
-        return int(connection.execute(text(f"SELECT COUNT(*) FROM `{table}`")).scalar_one())
 
 
 # ---- every message can be rebuilt --------------------------------------------------------------------------
@@ -291,35 +285,6 @@ def test_a_missing_table_stores_nothing(engine: Engine, mariadb: MariaDB) -> Non
         mariadb.execute(f"USE {engine.url.database}; RENAME TABLE gone TO fulfillment;")
     assert number_of(engine, "checkout") == 0
     assert number_of(engine, "cart_item") == 0
-
-
-# ---- two writers -------------------------------------------------------------------------------------------
-
-
-def test_two_writers_of_the_same_carts_do_not_stop_each_other(engine: Engine) -> None:
-    known = logs(engine)
-    shared = [next(life(number)) for number in range(400)]
-    failures: list[Exception] = []
-
-    def write(partition: int, order: list[Event]) -> None:
-        store = Store(engine)
-        try:
-            for at in range(0, 400, 40):
-                rows = facts(known, order[at : at + 40], partition, first=at)
-                store.save(batch(known, rows, at - 1, partition))
-        except Exception as error:
-            failures.append(error)
-
-    writers = [
-        threading.Thread(target=write, args=(0, shared)),
-        threading.Thread(target=write, args=(1, shared[::-1])),
-    ]
-    for one in writers:
-        one.start()
-    for one in writers:
-        one.join()
-    assert failures == []
-    assert number_of(engine, "checkout") == 800
 
 
 def test_dead_letters_in_the_way_are_a_collision(engine: Engine) -> None:
