@@ -141,10 +141,11 @@ class Kafka(Server):
 
     def _format(self) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Joined by =, because an id may begin with a dash.
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        tool = ["kafka.tools.StorageTool", "format", "--config", str(self._settings), "--cluster-id"]
+        tool = ["kafka.tools.StorageTool", "format", "--config", str(self._settings)]
         done = subprocess.run(
-            [self._binaries.java, *quick, *self._java_settings(), *tool, cluster_id],
+            [self._binaries.java, *quick, *self._java_settings(), *tool, f"--cluster-id={cluster_id}"],
             capture_output=True,
             text=True,
             env=os.environ | self.environment,

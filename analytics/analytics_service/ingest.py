@@ -130,9 +130,16 @@ class Ingest:
             self._start_again("a topic was made anew")
         elif reading is not None and reading.cut_off and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LONGEST_PAUSE
-            held = self._broker.ranges(reading.cut_off)
-            if any(held[place].end >= reading.progress[place].read for place in reading.cut_off):
+            if self._is_whole_again(reading):
                 self._start_again("a topic that was cut off is long enough again")
+
+    def _is_whole_again(self, reading: Reading) -> bool:
+        try:
+            held = self._broker.ranges(reading.cut_off)
+        except Unavailable as failure:
+            log.warning("waiting for Kafka", reason=str(failure))
+            return False
+        return any(held[place].end >= reading.progress[place].read for place in reading.cut_off)
 
     def _longer_pause(self, at_once: bool = False) -> float:
         """The pause after one more failure since a batch was stored; none after the first one, where ``at_once``."""

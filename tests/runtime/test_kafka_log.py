@@ -19,6 +19,20 @@ LONG_ENOUGH = 1.0
 """Seconds in which a question that does not wait would be answered many times over."""
 
 
+def test_a_partition_that_was_paused_is_read_again_after_the_next_start(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    world.publish(*PLACE, b"key", b"value")
+    log = KafkaLog(world.options("order", "0", rules_of("order")))
+    log.open(stop=lambda: False)
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
+    for _ in range(2):
+        log.start({PLACE: 0})
+        world.until(lambda: len(log.poll(1, 0.1).records) == 1, "the message")
+        log.pause([PLACE])
+    log.close()
+    world.close()
+
+
 def test_stored_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     consumers: list[ck.Consumer] = []

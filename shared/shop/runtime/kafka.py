@@ -78,6 +78,7 @@ class KafkaLog:
     def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
         self._assignment = frozenset()
         self._reassigned = True
+        _unpause(consumer)
         consumer.unassign()
 
     # ---- reading -------------------------------------------------------------------------------------------
@@ -144,6 +145,7 @@ class KafkaLog:
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
         theirs = [self._options.theirs(place, offset) for place, offset in offsets.items()]
+        self._asked(_unpause)
         self._asked(lambda member: member.assign(theirs))
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -182,3 +184,8 @@ class KafkaLog:
 
     def transact(self, messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
         self._producer.transact(messages, offsets, self._member().consumer_group_metadata)
+
+
+def _unpause(consumer: ck.Consumer) -> None:
+    """librdkafka keeps a partition paused across assignments: one that came back would never be read again."""
+    consumer.resume(consumer.assignment())

@@ -91,7 +91,7 @@ class Log(Protocol):
         """The read-uncommitted end of each partition: it counts records behind an open transaction too."""
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Reads on from exactly these offsets, these partitions and no others."""
+        """Reads on from exactly these offsets, these partitions and no others; none of them is paused."""
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Gives no records of these until ``resume``."""
