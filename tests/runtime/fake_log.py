@@ -204,7 +204,7 @@ class FakeLog:
             mine |= {TopicPartition(topic, number) for number in range(first, first + share)}
         return frozenset(mine)
 
-    def topics(self) -> Mapping[str, TopicState]:
+    def topics(self, fresh: bool = False) -> Mapping[str, TopicState]:  # noqa: ARG002 (nothing is old here)
         return {
             topic: TopicState(self.broker.topic_ids[topic], self.broker.partitions[topic])
             for topic in self.topics_used

@@ -158,8 +158,8 @@ class KafkaLog:
 
     # ---- asking --------------------------------------------------------------------------------------------
 
-    def topics(self) -> Mapping[str, TopicState]:
-        return self._topics.states()
+    def topics(self, fresh: bool = False) -> Mapping[str, TopicState]:
+        return self._topics.states(fresh)
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         return self._topics.beginnings(partitions)

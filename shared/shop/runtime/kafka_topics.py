@@ -43,8 +43,11 @@ class Topics:
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    def states(self) -> Mapping[str, TopicState]:
-        """See ``Log.topics``: asks every ``DESCRIBE_SECONDS`` and never waits for the answer."""
+    def states(self, fresh: bool) -> Mapping[str, TopicState]:
+        """See ``Log.topics``: asks every ``DESCRIBE_SECONDS``; waits for an answer only if it must be ``fresh``."""
+        if fresh:
+            self._states, self._question = self._answered(self._ask()), {}
+            return self._states
         if self._question and all(future.done() for future in self._question.values()):
             question, self._question = self._question, {}
             try:

@@ -73,8 +73,9 @@ class Log(Protocol):
     def assignment(self) -> frozenset[TopicPartition]:
         """What the group has given to this member."""
 
-    def topics(self) -> Mapping[str, TopicState]:
-        """The topics as of a few seconds ago at most; one that does not exist is missing. Does not block."""
+    def topics(self, fresh: bool = False) -> Mapping[str, TopicState]:
+        """The topics as of a few seconds ago at most, without blocking; or ``fresh``, as of now. One that does not
+        exist is missing."""
 
     def renew(self) -> None:
         """Makes the transactional producer usable, a new one where it failed: afterwards no transaction of a

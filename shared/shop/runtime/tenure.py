@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from shop.contract.rules import Rules
-from shop.runtime.errors import UserError
+from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.log import Committed, Log, Record, TopicPartition, TopicState
 from shop.runtime.partition import Entity, Input, Limits, Partition, Trigger
 
@@ -96,10 +96,16 @@ def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> 
     # 3. Only now the ends: everything that anyone committed before lies below.
     marks = source.high_watermarks(held)
     beginnings = source.beginnings(held)
-    starts = {
-        place: _start(place, tenure.topics, stored.get(place), (beginnings[place], marks[place]), accept_loss)
-        for place in held
-    }
+    try:
+        starts = {
+            place: _start(place, tenure.topics, stored.get(place), (beginnings[place], marks[place]), accept_loss)
+            for place in held
+        }
+    except UserError:
+        now = source.topics(fresh=True)
+        if any(now.get(topic) != state for topic, state in tenure.topics.items()):
+            raise Unavailable("a topic was made anew while its offsets were asked for") from None
+        raise
     for number in numbers:
         own = TopicPartition(rules.topic, number)
         inputs = {topic: TopicPartition(topic, number) for topic in rules.inputs}
@@ -121,7 +127,7 @@ def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> 
 
 def _numbers(source: Log, tenure: Tenure) -> list[int] | None:
     """The partition numbers that are ours in all topics; None while it is not safe to act on any."""
-    topics = source.topics()
+    topics = source.topics(fresh=True)
     needed = (tenure.own_topic, *tenure.input_topics)
     counts = {topic: topics[topic].partitions if topic in topics else 0 for topic in needed}
     if len(set(counts.values())) > 1 or 0 in counts.values():
