@@ -149,6 +149,7 @@ class Shop:
         except BaseException:
             records = [self.world.records(topic) for topic in TOPICS]
             print(f"not settled: {quiet[-3:]} records, {self.stored()} stored, wrong: {wrongs(*records)[:5]}")
+            print(self.world.positions())
             raise
 
     def stored(self) -> int:

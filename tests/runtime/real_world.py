@@ -8,7 +8,7 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from shop.contract.lifecycle import TOPICS
 from shop.contract.rules import Rules
@@ -129,6 +129,33 @@ class RealWorld(World):
         place = ck.TopicPartition(self.namespace + topic, partition, before)
         for future in self.admin.delete_records([place]).values():
             future.result(REPLY)
+
+    def positions(self) -> str:
+        """For a person who wonders what is stuck: per partition the last stable offset, the high watermark, and what
+        each group has stored."""
+        levels = (ck.IsolationLevel.READ_COMMITTED, ck.IsolationLevel.READ_UNCOMMITTED)
+        topics = self.admin.list_topics(timeout=REPLY).topics
+        names = [self.namespace + topic for topic in TOPICS]
+        places = [ck.TopicPartition(name, number) for name in names for number in topics[name].partitions]
+        stable, high = (
+            {
+                (place.topic, place.partition): future.result(REPLY).offset
+                for place, future in self.admin.list_offsets(
+                    {place: OffsetSpec.latest() for place in places},  # type: ignore[no-untyped-call]
+                    isolation_level=level,
+                ).items()
+            }
+            for level in levels
+        )
+        lines = [
+            f"{topic}/{number}: stable {stable[topic, number]} of {high[topic, number]}" for topic, number in high
+        ]
+        for group in ("checkout", "order", "fulfillment", "analytics"):
+            asked = [ck.ConsumerGroupTopicPartitions(self.namespace + group)]
+            (answer,) = self.admin.list_consumer_group_offsets(asked).values()
+            stored = {f"{one.topic}/{one.partition}": one.offset for one in answer.result(REPLY).topic_partitions}
+            lines.append(f"{group}: {stored}")
+        return "\n".join(lines)
 
     def close(self) -> None:
         for service, slot in list(self.services):
