@@ -6,6 +6,9 @@ ARGS ?=
 LOCAL := $(PYTHON) -m local
 TOOL := .venv/bin/python -m
 SERVICES := checkout order fulfillment analytics
+EMPTY :=
+# The services are not installed where the tools are.
+WITH_SERVICES := PYTHONPATH=$(subst $(EMPTY) $(EMPTY),:,$(SERVICES))
 # Without KAFKA_PORT the settings of analytics hold, and its .env; MARIADB_PORT is one of them already.
 IN_ANALYTICS := cd analytics && exec $(if $(KAFKA_PORT),env KAFKA_BOOTSTRAP='[::1]:$(KAFKA_PORT)') venv/bin/python -m
 
@@ -45,13 +48,13 @@ lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	@for service in $(SERVICES); do .venv/bin/mypy $$service/main.py || exit; done
-	PYTHONPATH=$$(echo $(SERVICES) | tr ' ' :) .venv/bin/lint-imports
+	$(WITH_SERVICES) .venv/bin/lint-imports
 
 bench: bench-runtime ## run all benchmarks; the figures go to bench/results.json
 
 bench-runtime: python ## transitions per second through one service, beside a bare loop
 	@$(LOCAL) ensure binaries tools
-	@$(TOOL) bench.runtime $(ARGS)
+	@$(WITH_SERVICES) $(TOOL) bench.runtime $(ARGS)
 
 requirements: python ## write all requirements.txt anew from the pyproject.toml files (ARGS=--upgrade for newer pins)
 	@$(LOCAL) requirements $(ARGS)

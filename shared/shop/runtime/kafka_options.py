@@ -83,6 +83,8 @@ class KafkaOptions:
             # An offset that retention removed must be loud, not a jump.
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 500,
+            # A full queue is looked at again after this; with the default, 1 s, catching up would stall in between.
+            "fetch.queue.backoff.ms": 10,
             "queued.min.messages": 20_000,
             "queued.max.messages.kbytes": 8192,
         }
