@@ -17,6 +17,7 @@ import structlog
 
 from bench.results import Figure, record
 from order_service.rules import order_rules
+from shop.edges.process import collect_seldom
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.loop import Processor
@@ -94,7 +95,8 @@ def main() -> None:
     arguments.add_argument("--count", type=int, default=60_000, help="submitted checkouts to work on")
     arguments.add_argument("--rounds", type=int, default=3)
     options = arguments.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), cache_logger_on_first_use=True)
+    collect_seldom()
     with tempfile.TemporaryDirectory(prefix="bench") as home:
         kafka = start_kafka(Path(home))
         try:

@@ -76,10 +76,10 @@ class Rules(Generic[Own]):
         becomes = rule.becomes if isinstance(rule.becomes, StrEnum) else rule.becomes(chance)
         return Transition(entity_id, rule.needs, becomes, rule.after(chance) / self.speed)
 
-    def decide(self, latest: bytes | None, trigger: Event | None, status: StrEnum, now: datetime) -> Own:
+    def decide(self, latest: Event | bytes | None, trigger: Event | None, status: StrEnum, now: datetime) -> Own:
         """The event by which the entity whose latest event is ``latest`` (None: it does not exist yet) reaches
         ``status``. ``trigger`` is None when that latest event is itself what triggers."""
-        own: Own | None = None if latest is None else parse(self.topic, latest)  # type: ignore[assignment]
+        own: Own | None = parse(self.topic, latest) if isinstance(latest, bytes) else latest  # type: ignore[assignment]
         cause = own if trigger is None else trigger
         assert cause is not None, "an entity that does not exist triggers nothing"
         return self.next_event(own, cause, status, now)

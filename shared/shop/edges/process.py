@@ -1,5 +1,6 @@
 """The life of a service's process: how it starts, is stopped, and what its exit code says."""
 
+import gc
 import os
 import signal
 import socket
@@ -42,6 +43,14 @@ class Stop:
         time.sleep(LEAVE_SECONDS)
         print("ended without waiting for a server that does not answer", flush=True)
         os._exit(0)
+
+
+def collect_seldom() -> None:
+    """Lets Python look for cyclic garbage seldom, and never among what is there now. The services make tens of
+    thousands of objects a second, nearly none of them in cycles; by default a fifth of their time would go there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def run(main: Callable[[], None]) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -23,6 +24,7 @@ class SystemClock:
         return time.monotonic()
 
 
+@lru_cache(maxsize=4)
 def timestamp(unix: float) -> datetime:
     """An aware UTC time in whole milliseconds, as events carry it."""
     seconds, milliseconds = divmod(int(unix * 1000), 1000)
