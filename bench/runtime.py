@@ -27,7 +27,7 @@ from tests.runtime.world import PARTITIONS
 from tests.samples import submitted
 from tests.stack import start_kafka
 
-BATCH = 2000
+BATCH = 5000
 AT_LEAST = 0.5
 
 
@@ -82,7 +82,10 @@ def ours(world: RealWorld, count: int) -> float:
     processor = Processor(log, rules, SystemClock(), Limits(transaction_events=BATCH))
     while not processor.live:
         processor.step()
-    began = time.perf_counter()
+    # Like the bare loop it is timed from the first message on.
+    while not processor.counts["read"]:
+        began = time.perf_counter()
+        processor.step()
     while processor.counts["published"] < 2 * count:
         processor.step()
     rate = processor.counts["published"] / (time.perf_counter() - began)

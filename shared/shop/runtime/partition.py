@@ -45,6 +45,8 @@ class Entity:
     reached_at: float = 0.0
     offset: int | None = None
     """Where its latest event lies in the own partition; None until it has been read back."""
+    published: tuple[bytes, ...] = ()
+    """Its events that were decided here and have not been read back yet, oldest first."""
     open: bool = True
     """Whether another event of it is to come."""
     scheduled: int = 0
@@ -139,8 +141,9 @@ class Partition:
         """Folds a record of the own topic; the entity when the record is its latest event, else None."""
         self.next = record.offset + 1
         entity = self._entities.get(record.key.decode("utf-8", "replace")) if record.key else None
-        if entity is not None and entity.offset is None and entity.value == record.value:
-            return self._hold(entity, record)
+        if entity is not None and entity.published and entity.published[0] == record.value:
+            entity.published = entity.published[1:]
+            return None if entity.published else self._hold(entity, record)
         try:
             event = parse(self._rules.topic, record.value)
         except ValueError as error:
@@ -210,7 +213,7 @@ class Partition:
     def go_live(self, unix: float, elapsed: float) -> None:
         """Re-arms every open entity where it stood; from here on records lead to decisions."""
         self._live = True
-        for entity in [one for one in self._entities.values() if one.open]:
+        for entity in [one for one in self._entities.values() if one.open and one.status is not None]:
             self._follow(entity, parse(self._rules.topic, entity.value), unix, elapsed)
 
     def fire(self, trigger: Trigger, unix: float, elapsed: float) -> tuple[str, bytes] | None:
@@ -237,6 +240,7 @@ class Partition:
         value = serialize(event)
         log.debug("decided", entity=entity.id, before=entity.status, status=event.status, partition=self.number)
         self._reach(entity, event, value, unix)
+        entity.published += (value,)
         self._close(trigger)
         self._follow(entity, event, unix, elapsed)
         return entity.id, value
@@ -247,6 +251,7 @@ class Partition:
         entity = self._entities[event.key] = Entity(event.key)
         value = serialize(event)
         self._reach(entity, event, value, unix)
+        entity.published = (value,)
         self._follow(entity, event, unix, elapsed)
         return entity.id, value
 
