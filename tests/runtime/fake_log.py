@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.log import Batch, Committed, End, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.log import Batch, Committed, End, Offsets, Outgoing, Record, TopicPartition, TopicState
 
 TRANSACTION_SECONDS = 10.0
 
@@ -240,26 +240,30 @@ class FakeLog:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused -= set(partitions)
 
-    def transact(self, messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> tuple[int, Offsets]:
         assert not self._failed, "renew must follow a failure"
         self._failed = True
         transaction = self.broker.begin(self.slot)
         self._check_epoch(transaction)
+        produced = 0
         for partition, key, value in messages:
+            produced += 1
             self.broker.append(TopicPartition(self.own, partition), key.encode(), value, transaction)
+        stored = offsets()
         self.at("after produce before offsets")
         self._check_epoch(transaction)
         group = self.broker.groups[self.group]
         # Like the real one: without offsets nobody looks at the generation.
-        if offsets and (group.generation != self._generation or self.slot not in group.members):
+        if stored and (group.generation != self._generation or self.slot not in group.members):
             self.broker.end(transaction, commit=False)
             raise TransactionFailed("fenced by the group")
-        transaction.group, transaction.offsets = self.group, dict(offsets)
+        transaction.group, transaction.offsets = self.group, dict(stored)
         self.at("after offsets before commit")
         self._check_epoch(transaction)
         self.broker.end(transaction, commit=True)
         self.at("after commit")
         self._failed = False
+        return produced, stored
 
     def _check_epoch(self, transaction: Transaction) -> None:
         if self.broker.epochs[self.slot] != self._epoch:

@@ -1,12 +1,12 @@
 """What is in a transaction, how large it is, and what comes before it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.errors import TransactionTimedOut, Unavailable
-from shop.runtime.log import Committed, Outgoing, Record, TopicPartition
+from shop.runtime.log import Offsets, Outgoing, Record, TopicPartition
 from shop.runtime.partition import Entity, Limits
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
@@ -20,11 +20,13 @@ ENOUGH_TURNS = 40
 class WatchedLog(FakeLog):
     """``watch`` sees the messages and offsets of every transaction before it begins."""
 
-    watch: Callable[[Sequence[Outgoing], Mapping[TopicPartition, Committed]], None]
+    watch: Callable[[Sequence[Outgoing], Offsets], None]
 
-    def transact(self, messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
-        self.watch(messages, offsets)
-        super().transact(messages, offsets)
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> tuple[int, Offsets]:
+        decided = list(messages)
+        stored = offsets()
+        self.watch(decided, stored)
+        return super().transact(decided, lambda: stored)
 
 
 def watched(world: FakeWorld, service: str, watch: Callable[..., None]) -> WatchedLog:
@@ -71,7 +73,7 @@ def test_a_transaction_that_took_too_long_is_followed_by_smaller_ones() -> None:
     world = FakeWorld()
     sizes: list[int] = []
 
-    def slow_broker(messages: Sequence[Outgoing], _offsets: Mapping[TopicPartition, Committed]) -> None:
+    def slow_broker(messages: Sequence[Outgoing], _offsets: Offsets) -> None:
         if messages:
             sizes.append(len(messages))
         if len(messages) > 100:
@@ -110,7 +112,7 @@ def test_the_projection_is_written_before_its_offset_is_stored() -> None:
     world = FakeWorld()
     table = Table()
 
-    def all_below_is_applied(_messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
+    def all_below_is_applied(_messages: Sequence[Outgoing], offsets: Offsets) -> None:
         for place, committed in offsets.items():
             if place.topic != "fulfillment":
                 continue

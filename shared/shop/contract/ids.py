@@ -7,6 +7,7 @@ MariaDB's UUID type refuses a value whose byte 6 is >= 0x80 while byte 8 is <= 0
 in 0x90..0xbf, and ``ID_PATTERN`` is what both RFC 9562 and MariaDB accept.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 
 ID_PATTERN = (
@@ -23,6 +24,7 @@ def time_ordered_id(unix_ms: int, random: int) -> str:
     return _text(high << 64 | low)
 
 
+@lru_cache(maxsize=4096)
 def order_id_of(checkout_id: str) -> str:
     """The id of the one order that this checkout may become."""
     return _derived("order", checkout_id)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -10,7 +10,7 @@ import confluent_kafka as ck
 
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.kafka_options import MASKED, REPLY_SECONDS, TRANSACTION_SECONDS, KafkaOptions
-from shop.runtime.log import Committed, Outgoing, TopicPartition
+from shop.runtime.log import Offsets, Outgoing
 
 RETRIES = 5
 CALL_SECONDS = REPLY_SECONDS + 2.0
@@ -49,21 +49,23 @@ class TransactionalProducer:
 
     def transact(
         self,
-        messages: Sequence[Outgoing],
-        offsets: Mapping[TopicPartition, Committed],
+        messages: Iterable[Outgoing],
+        offsets: Callable[[], Offsets],
         membership: Callable[[], object],
-    ) -> None:
+    ) -> tuple[int, Offsets]:
         """See ``Log.transact``; ``membership`` gives the consumer's group metadata of this moment."""
         assert self._producer is not None, "renew comes first"
         began = time.monotonic()
-        stored = [self._options.theirs(place, one.offset, one.topic_id) for place, one in offsets.items()]
         producer, succeeded = self._producer, False
         try:
             producer.begin_transaction()
-            self._produce(producer, messages)
+            produced = self._produce(producer, messages)
+            decided = offsets()
+            stored = [self._options.theirs(place, one.offset, one.topic_id) for place, one in decided.items()]
             _retried(lambda: producer.send_offsets_to_transaction(stored, membership(), REPLY_SECONDS))
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
             succeeded = True
+            return produced, decided
         except ck.KafkaException as failure:
             error = failure.args[0]
             overrun = time.monotonic() - began >= TRANSACTION_SECONDS
@@ -73,9 +75,10 @@ class TransactionalProducer:
         finally:
             self._failed = not succeeded
 
-    def _produce(self, producer: ck.Producer, messages: Sequence[Outgoing]) -> None:
-        topic = self._options.topics[0]
+    def _produce(self, producer: ck.Producer, messages: Iterable[Outgoing]) -> int:
+        topic, produced = self._options.topics[0], 0
         for partition, key, value in messages:
+            produced += 1
             while True:
                 try:
                     producer.produce(topic, value, key, partition)
@@ -84,6 +87,7 @@ class TransactionalProducer:
                     _served(lambda: producer.poll(0.05))
         if _served(lambda: producer.flush(REPLY_SECONDS)):
             raise TransactionTimedOut("the broker does not take the messages in time")
+        return produced
 
 
 def _served(call: Callable[[], int]) -> int:

@@ -3,7 +3,7 @@
 ``shop.runtime.kafka`` is the real one; the tests have a second one in memory, held to the same behaviour.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -57,6 +57,9 @@ class Committed(NamedTuple):
     topic_id: str
 
 
+Offsets = Mapping[TopicPartition, Committed]
+
+
 class TopicState(NamedTuple):
     """A topic as the broker describes it now. A topic that was deleted and made anew has another id."""
 
@@ -100,8 +103,9 @@ class Log(Protocol):
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """The reverse of ``pause``."""
 
-    def transact(self, messages: Sequence[Outgoing], offsets: Mapping[TopicPartition, Committed]) -> None:
-        """Publishes all messages to the own topic and stores all offsets, or does neither.
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> tuple[int, Offsets]:
+        """Publishes all messages to the own topic and stores all offsets, or does neither; returns how many and
+        which. The messages are taken one by one, and the offsets are asked for after the last of them.
 
         Raises TransactionFailed when it did not happen or nobody knows; ``renew`` must follow then.
         """

@@ -4,8 +4,9 @@ The topic is the state: a transition is true when, and only when, it is committe
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol
 
 import structlog
@@ -144,18 +145,26 @@ class Processor:
         since = elapsed - self._tenure.committed_at
         if since < self._limits.transaction_interval and not self._tenure.more_is_due:
             return
-        messages: list[Outgoing] = []
-        while len(messages) < self._most_events and (due := self._tenure.due(elapsed)) is not None:
+        decided = self._decide(unix, elapsed)
+        first = next(decided, None)
+        if first is not None:
+            self._commit(chain([first], decided))
+        elif since >= self._limits.offsets_interval:
+            self._commit([])
+
+    def _decide(self, unix: float, elapsed: float) -> Iterator[Outgoing]:
+        """Decides what is due, ``_most_events`` at most, one event at a time as the transaction takes them."""
+        room = self._most_events
+        while room and (due := self._tenure.due(elapsed)) is not None:
             partition, trigger = due
             event = partition.fire(trigger, unix, elapsed)
             if event is not None:
-                messages.append(Outgoing(partition.number, *event))
-        births = self._births(unix, elapsed, self._most_events - len(messages))
-        messages += births
+                room -= 1
+                yield Outgoing(partition.number, *event)
+        births = self._births(unix, elapsed, room)
         self.counts["opened"] += len(births)
-        self._tenure.more_is_due = len(messages) >= self._most_events
-        if messages or since >= self._limits.offsets_interval:
-            self._commit(messages)
+        self._tenure.more_is_due = len(births) >= room
+        yield from births
 
     def _births(self, unix: float, elapsed: float, most: int) -> list[Outgoing]:
         if self._source is None or most <= 0:
@@ -167,22 +176,21 @@ class Processor:
             for number, event in self._source.arrivals(elapsed, timestamp(unix), sorted(partitions), total, most)
         ]
 
-    def _commit(self, messages: Sequence[Outgoing]) -> None:
+    def _commit(self, messages: Iterable[Outgoing]) -> None:
         """One transaction: the events, and the offset of every partition held, so that a member that lost its
-        place is fenced (an empty list of offsets would pass)."""
-        offsets = self._tenure.offsets()
-        if not messages and offsets == self._tenure.stored:
+        place is fenced (an empty list of offsets would pass). The events travel while further ones are decided."""
+        tenure = self._tenure
+        if not messages and tenure.offsets() == tenure.stored:
             return
         began = self._clock.elapsed()
-        self._log.transact(messages, offsets)
-        ended = self._clock.elapsed()
-        self._tenure.stored, self._tenure.committed_at, self._failures = offsets, ended, 0
+        events, tenure.stored = self._log.transact(messages, tenure.offsets)
+        tenure.committed_at, self._failures = self._clock.elapsed(), 0
         self.counts["transactions"] += 1
-        self.counts["published"] += len(messages)
-        if messages:
+        self.counts["published"] += events
+        if events:
             self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
-            took = round((ended - began) * 1000, 1)
-            log.info("committed", events=len(messages), milliseconds=took, pending=self._tenure.pending)
+            took = round((tenure.committed_at - began) * 1000, 1)
+            log.info("committed", events=events, milliseconds=took, pending=tenure.pending)
 
     # ---- reload --------------------------------------------------------------------------------------------
 
