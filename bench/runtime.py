@@ -27,7 +27,7 @@ from tests.runtime.world import PARTITIONS
 from tests.samples import submitted
 from tests.stack import start_kafka
 
-BATCH = 5000
+BATCH = 2000
 AT_LEAST = 0.5
 
 
