@@ -43,3 +43,12 @@ def no_error_in_a_callback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     logged = [record for when in ("setup", "call") for record in caplog.get_records(when)]
     errors = [record.getMessage() for record in logged if record.levelno >= logging.ERROR and record.exc_info]
     assert not errors, f"logged in a callback: {errors}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured (``record_property``), below their results."""
+    measured = [one for report in terminalreporter.getreports("passed") for one in report.user_properties]
+    if measured:
+        terminalreporter.section("measured")
+        for what, value in measured:
+            terminalreporter.write_line(f"{what}: {value}")
