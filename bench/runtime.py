@@ -20,8 +20,8 @@ from order_service.rules import order_rules
 from shop.edges.process import collect_seldom
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
+from shop.runtime.limits import Limits
 from shop.runtime.loop import Processor
-from shop.runtime.partition import Limits
 from tests.runtime.real_world import RealWorld
 from tests.runtime.world import PARTITIONS
 from tests.samples import submitted

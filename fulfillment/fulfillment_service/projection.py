@@ -10,8 +10,8 @@ from shop.contract.events import Fulfillment, parse
 from shop.edges.database import explain, wait_until_ready
 from shop.edges.settings import DatabaseSettings
 from shop.runtime.clock import timestamp
+from shop.runtime.entity import Entity
 from shop.runtime.log import Record
-from shop.runtime.partition import Entity
 
 # A row moves forward only (an ENUM's number is its place in the life of a fulfillment), so that neither a repeated
 # batch nor a late one of a stopped instance can take it back. The id is compared because the order's id is unique

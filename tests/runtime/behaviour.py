@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from shop.contract.events import Fulfillment, Order, serialize
 from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
-from shop.runtime.partition import Limits
+from shop.runtime.limits import Limits
 from tests.runtime.world import PARTITIONS, World
 from tests.samples import START, checkout, submitted
 

@@ -7,9 +7,9 @@ import pytest
 
 from shop.contract.lifecycle import TOPICS
 from shop.contract.rules import Rules
+from shop.runtime.limits import Limits
 from shop.runtime.log import Log, Record, TopicPartition
 from shop.runtime.loop import Processor
-from shop.runtime.partition import Limits
 from tests.runtime.fake_log import FakeBroker, FakeClock, FakeLog
 from tests.runtime.world import PARTITIONS, World, rules_of
 

@@ -15,9 +15,9 @@ from shop.contract.rules import Rules
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import KafkaOptions
+from shop.runtime.limits import Limits
 from shop.runtime.log import Log, Record
 from shop.runtime.loop import Processor
-from shop.runtime.partition import Limits
 from tests.runtime.world import PARTITIONS, World
 
 PATIENCE = 60.0

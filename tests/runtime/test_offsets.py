@@ -6,9 +6,9 @@ import pytest
 
 from shop.contract.events import parse
 from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
+from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, TopicPartition
 from shop.runtime.loop import Processor
-from shop.runtime.partition import Limits
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import Crash, FakeLog
 from tests.runtime.fake_world import FakeWorld

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from analytics_service.audit.messages import Message, Row
 from shop.contract.events import Fulfillment, parse, serialize
 from shop.contract.lifecycle import TOPICS, CheckoutStatus
+from shop.runtime.limits import Limits
 from shop.runtime.log import TopicPartition
 from shop.runtime.loop import Processor
-from shop.runtime.partition import Limits
 from tests.audit.world import World
 from tests.runtime.fake_log import Crash, FakeBroker, FakeClock, FakeLog
 from tests.runtime.truth import wrongs

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, TopicPartition
-from shop.runtime.partition import Limits
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import FakeWorld

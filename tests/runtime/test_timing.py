@@ -8,7 +8,7 @@ from shop.contract.events import parse, serialize
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.clock import timestamp
-from shop.runtime.partition import Limits
+from shop.runtime.limits import Limits
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
 from tests.runtime.world import rules_of

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.entity import Entity
 from shop.runtime.errors import TransactionTimedOut, Unavailable
+from shop.runtime.limits import Limits
 from shop.runtime.log import Offsets, Outgoing, Record, TopicPartition
-from shop.runtime.partition import Entity, Limits
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import FakeWorld

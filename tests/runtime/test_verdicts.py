@@ -4,7 +4,7 @@ from structlog.testing import capture_logs
 
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
-from shop.runtime.partition import Limits
+from shop.runtime.limits import Limits
 from tests.runtime.behaviour import fulfillment_of, order_of
 from tests.runtime.fake_world import FakeWorld
 from tests.samples import checkout, submitted

@@ -12,9 +12,9 @@ from fulfillment_service.rules import fulfillment_rules
 from order_service.rules import order_rules
 from shop.contract.events import Event, parse
 from shop.contract.rules import Rules
+from shop.runtime.limits import Limits
 from shop.runtime.log import Log, Record
 from shop.runtime.loop import Processor
-from shop.runtime.partition import Limits
 
 PARTITIONS = 3
 SPEED = 100.0

@@ -12,8 +12,8 @@ from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import KafkaOptions
+from shop.runtime.limits import Limits
 from shop.runtime.loop import Processor, Projection, Source
-from shop.runtime.partition import Limits
 from shop.runtime.watchdog import Watchdog
 
 WATCHDOG_SECONDS = 90

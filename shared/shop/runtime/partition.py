@@ -6,101 +6,21 @@ read again, so nothing in this module is ever undone.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum, auto
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
 from shop.contract.events import Event, parse, serialize
 from shop.contract.rules import Rules, Transition
 from shop.runtime.clock import timestamp
+from shop.runtime.entity import Entity, Held, Input, Trigger, Verdict
+from shop.runtime.limits import Limits
 from shop.runtime.log import Record
 
 KEPT_SECONDS = 1.0
 """What is due sooner keeps its parsed event; what waits longer is kept as bytes, which take a tenth of the memory."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of the runtime; see the settings of the same names."""
-
-    transaction_events: int = 2000
-    transaction_interval: float = 0.2
-    offsets_interval: float = 1.0
-    dedupe_window: float = 300.0
-    hold_limit: int = 200_000
-    pending_limit: int = 100_000
-
-
-@dataclass(slots=True, eq=False)
-class Entity:
-    """What the fold knows of one entity. ``status`` is None while only triggers speak of it."""
-
-    id: str
-    status: StrEnum | None = None
-    value: bytes = b""
-    reached_at: float = 0.0
-    offset: int | None = None
-    """Where its latest event lies in the own partition; None until it has been read back."""
-    published: tuple[bytes, ...] = ()
-    """Its events that were decided here and have not been read back yet, oldest first."""
-    open: bool = True
-    """Whether another event of it is to come."""
-    scheduled: int = 0
-    triggers: int = 0
-    waiting: list["Trigger"] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Trigger:
-    """An event that asks for a transition; pending until it is closed. Without ``input`` it is an own event."""
-
-    entity: Entity
-    needs: StrEnum | None
-    becomes: StrEnum
-    due: float
-    record: Record | None = None
-    event: Event | None = None
-    input: "Input | None" = None
-    own_floor: int = 0
-    closed: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Input:
-    """How far one input partition has been read, and what of it is pending, in offset order."""
-
-    next: int
-    end_at_reload: int
-    at_end: bool = False
-    latest: float = 0.0
-    pending: deque[Trigger] = field(default_factory=deque)
-
-    def first_pending(self) -> Trigger | None:
-        while self.pending and self.pending[0].closed:
-            self.pending.popleft()
-        return self.pending[0] if self.pending else None
-
-
-class Held(NamedTuple):
-    """An own record that was the latest of its entity when it was read."""
-
-    offset: int
-    timestamp: float
-    entity: Entity
-
-
-class Verdict(Enum):
-    """What a trigger is worth, given the state of its entity."""
-
-    READY = auto()
-    DONE = auto()
-    EARLY = auto()
-    DOUBTFUL = auto()
-    ILLEGAL = auto()
 
 
 class Partition:

@@ -13,9 +13,11 @@ from typing import Any
 import structlog
 
 from shop.contract.rules import Rules
+from shop.runtime.entity import Entity, Input, Trigger
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Record, TopicPartition, TopicState
-from shop.runtime.partition import Entity, Input, Limits, Partition, Trigger
+from shop.runtime.partition import Partition
 
 log = structlog.get_logger()
 
