@@ -4,10 +4,11 @@ The behaviour suite runs on this and on the real broker, so what it allows itsel
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.log import Batch, Committed, End, Offsets, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
 
 TRANSACTION_SECONDS = 10.0
 
@@ -159,6 +160,7 @@ class FakeLog:
         self._generation = -1
         self._epoch = -1
         self._failed = True
+        self._under_way: tuple[Transaction, Outcome, int] | None = None
         self._next: dict[TopicPartition, int] = {}
         self._ended: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -211,6 +213,8 @@ class FakeLog:
         }
 
     def renew(self) -> None:
+        with suppress(TransactionFailed):
+            self.outcome()
         if self._failed:
             self._epoch = self.broker.fence(self.slot)
             self._failed = False
@@ -240,8 +244,9 @@ class FakeLog:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused -= set(partitions)
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> tuple[int, Offsets]:
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         assert not self._failed, "renew must follow a failure"
+        assert self._under_way is None, "the outcome must be asked for"
         self._failed = True
         transaction = self.broker.begin(self.slot)
         self._check_epoch(transaction)
@@ -249,21 +254,27 @@ class FakeLog:
         for partition, key, value in messages:
             produced += 1
             self.broker.append(TopicPartition(self.own, partition), key.encode(), value, transaction)
-        stored = offsets()
+        self._under_way = transaction, Outcome(produced, offsets(), 0.0), self._generation
+
+    def outcome(self) -> Outcome | None:
+        """Here the broker works on a transaction only when it is asked for the outcome: as late as can be."""
+        if self._under_way is None:
+            return None
+        (transaction, done, generation), self._under_way = self._under_way, None
         self.at("after produce before offsets")
         self._check_epoch(transaction)
         group = self.broker.groups[self.group]
         # Like the real one: without offsets nobody looks at the generation.
-        if stored and (group.generation != self._generation or self.slot not in group.members):
+        if done.offsets and (group.generation != generation or self.slot not in group.members):
             self.broker.end(transaction, commit=False)
             raise TransactionFailed("fenced by the group")
-        transaction.group, transaction.offsets = self.group, dict(stored)
+        transaction.group, transaction.offsets = self.group, dict(done.offsets)
         self.at("after offsets before commit")
         self._check_epoch(transaction)
         self.broker.end(transaction, commit=True)
         self.at("after commit")
         self._failed = False
-        return produced, stored
+        return done
 
     def _check_epoch(self, transaction: Transaction) -> None:
         if self.broker.epochs[self.slot] != self._epoch:

@@ -1,5 +1,6 @@
 """Delays run from the trigger's time, whatever restarts meanwhile and whatever the clocks say."""
 
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,9 @@ from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.clock import timestamp
 from shop.runtime.limits import Limits
+from shop.runtime.log import Offsets, Outcome, Outgoing
 from tests.runtime.behaviour import order_of
+from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
 from tests.runtime.world import rules_of
 from tests.samples import checkout, submitted
@@ -102,12 +105,26 @@ def test_without_updated_at_the_time_of_the_broker_stands_in() -> None:
     assert shipping_seconds() <= shipped_after(world, began) <= shipping_seconds() + SLACK
 
 
+class PromptLog(FakeLog):
+    """Its broker commits at once, however far the clock moves until the next turn."""
+
+    _done: Outcome | None = None
+
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
+        super().transact(messages, offsets)
+        self._done = super().outcome()
+
+    def outcome(self) -> Outcome | None:
+        done, self._done = self._done, None
+        return done
+
+
 def test_the_dedupe_window_counts_from_the_oldest_trigger_that_can_be_read_again() -> None:
     """The service works off a backlog so slowly that its own events are hours apart, while the duplicate of a trigger
     lies seconds behind it in the log: by the newest own event it would be forgotten."""
     world = FakeWorld()
     limits = Limits(dedupe_window=60.0, offsets_interval=0.0, transaction_interval=0.0)
-    processor = world.run(world.fake_log("order"), limits, dispute_rate=1.0)
+    processor = world.run(world.fake_log("order", kind=PromptLog), limits, dispute_rate=1.0)
     world.until(lambda: processor.live, "it to be live")
     world.fetch_size = 1
     for number in (*range(0, 60, 3), 0):

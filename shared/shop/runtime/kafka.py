@@ -11,7 +11,7 @@ from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
-from shop.runtime.log import Batch, Committed, End, Offsets, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
 
 FENCED_AGAIN_SECONDS = 60.0
 """A slot that is taken from an instance twice within this time has another process in it."""
@@ -182,8 +182,11 @@ class KafkaLog:
     def renew(self) -> None:
         self._producer.renew()
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> tuple[int, Offsets]:
-        return self._producer.transact(messages, offsets, self._member().consumer_group_metadata)
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
+        self._producer.transact(messages, offsets, self._member().consumer_group_metadata)
+
+    def outcome(self) -> Outcome | None:
+        return self._producer.outcome()
 
 
 def _unpause(consumer: ck.Consumer) -> None:

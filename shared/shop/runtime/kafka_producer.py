@@ -2,19 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import confluent_kafka as ck
 
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.kafka_options import MASKED, REPLY_SECONDS, TRANSACTION_SECONDS, KafkaOptions
-from shop.runtime.log import Offsets, Outgoing
+from shop.runtime.log import Offsets, Outcome, Outgoing
 
 RETRIES = 5
-CALL_SECONDS = REPLY_SECONDS + 2.0
-"""Longer than the time-out that the call itself is given."""
+GRACE_SECONDS = 2.0
+"""How much longer than the broker keeps a transaction open its outcome is waited for."""
 
 
 class TransactionalProducer:
@@ -26,9 +27,13 @@ class TransactionalProducer:
         self._producer: ck.Producer | None = None
         self._failed = False
         self._ready = False
+        self._under_way: Future[Outcome] | None = None
+        self._give_up_at = 0.0
 
     def renew(self) -> None:
-        """See ``Log.renew``. Blocks for ``REPLY_SECONDS`` at most; raises Unavailable."""
+        """See ``Log.renew``. Blocks for as long as ``outcome`` and ``REPLY_SECONDS`` more; raises Unavailable."""
+        with suppress(TransactionFailed):
+            self.outcome()
         if self._failed and self._producer is not None:
             # It may still be in a call that was left behind; what it holds must not be sent any more.
             self._producer.purge()
@@ -52,28 +57,45 @@ class TransactionalProducer:
         messages: Iterable[Outgoing],
         offsets: Callable[[], Offsets],
         membership: Callable[[], object],
-    ) -> tuple[int, Offsets]:
-        """See ``Log.transact``; ``membership`` gives the consumer's group metadata of this moment."""
+    ) -> None:
+        """See ``Log.transact``; ``membership`` gives the consumer's group metadata of the moment of its call."""
         assert self._producer is not None, "renew comes first"
-        began = time.monotonic()
-        producer, succeeded = self._producer, False
-        try:
+        assert self._under_way is None, "outcome comes first"
+        producer, began = self._producer, time.monotonic()
+        self._failed = True
+        with _translated():
             producer.begin_transaction()
-            produced = self._produce(producer, messages)
-            decided = offsets()
-            stored = [self._options.theirs(place, one.offset, one.topic_id) for place, one in decided.items()]
+            events = self._produce(producer, messages)
+        decided = offsets()
+        stored = [self._options.theirs(place, one.offset, one.topic_id) for place, one in decided.items()]
+
+        def finish() -> Outcome:
+            if _served(lambda: producer.flush(REPLY_SECONDS)):
+                raise TransactionTimedOut("the broker does not take the messages in time")
             _retried(lambda: producer.send_offsets_to_transaction(stored, membership(), REPLY_SECONDS))
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
-            succeeded = True
-            return produced, decided
-        except ck.KafkaException as failure:
-            error = failure.args[0]
-            overrun = time.monotonic() - began >= TRANSACTION_SECONDS
-            if overrun or error.code() == ck.KafkaError._TIMED_OUT:
-                raise TransactionTimedOut(error.str()) from None
-            raise TransactionFailed(error.str()) from None
-        finally:
-            self._failed = not succeeded
+            return Outcome(events, decided, time.monotonic() - began)
+
+        self._under_way = _in_a_thread(finish)
+        self._give_up_at = began + TRANSACTION_SECONDS + GRACE_SECONDS
+
+    def outcome(self) -> Outcome | None:
+        """See ``Log.outcome``. Blocks until the broker would have given the transaction up.
+
+        librdkafka does not keep the time-out of send_offsets_to_transaction while the group's coordinator is away
+        (confluentinc/librdkafka#5456). A call that is left behind does no harm: the next producer fences its producer
+        before anything is read again.
+        """
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return None
+        with _translated():
+            try:
+                done = under_way.result(max(0.0, self._give_up_at - time.monotonic()))
+            except TimeoutError:
+                raise TransactionTimedOut("Kafka does not answer in time") from None
+        self._failed = False
+        return done
 
     def _produce(self, producer: ck.Producer, messages: Iterable[Outgoing]) -> int:
         topic, produced = self._options.topics[0], 0
@@ -85,8 +107,6 @@ class TransactionalProducer:
                     break
                 except BufferError:
                     _served(lambda: producer.poll(0.05))
-        if _served(lambda: producer.flush(REPLY_SECONDS)):
-            raise TransactionTimedOut("the broker does not take the messages in time")
         return produced
 
 
@@ -102,32 +122,33 @@ def _retried(call: Callable[[], None]) -> None:
     """Makes the same call again after an error that librdkafka calls retriable: its transactional calls resume."""
     for attempt in range(RETRIES):
         try:
-            _bounded(call)
+            call()
             return
         except ck.KafkaException as failure:
             if not failure.args[0].retriable() or attempt == RETRIES - 1:
                 raise
 
 
-def _bounded(call: Callable[[], None]) -> None:
-    """Makes a client call in a thread of its own and stops waiting for it after ``CALL_SECONDS``.
+def _in_a_thread(work: Callable[[], Outcome]) -> Future[Outcome]:
+    outcome: Future[Outcome] = Future()
 
-    librdkafka does not keep the time-out of send_offsets_to_transaction while the group's coordinator is away
-    (confluentinc/librdkafka#5456). A call that is left behind does no harm: the next producer fences its producer
-    before anything is read again.
-    """
-    outcome: Future[None] = Future()
-
-    def work() -> None:
+    def run() -> None:
         try:
-            call()
+            outcome.set_result(work())
         except BaseException as error:
             outcome.set_exception(error)
-        else:
-            outcome.set_result(None)
 
-    threading.Thread(target=work, name="transaction", daemon=True).start()
+    threading.Thread(target=run, name="transaction", daemon=True).start()
+    return outcome
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns the client's errors into those of the port."""
     try:
-        outcome.result(CALL_SECONDS)
-    except TimeoutError:
-        raise TransactionTimedOut("Kafka does not answer in time") from None
+        yield
+    except ck.KafkaException as failure:
+        error = failure.args[0]
+        if error.code() == ck.KafkaError._TIMED_OUT:
+            raise TransactionTimedOut(error.str()) from None
+        raise TransactionFailed(error.str()) from None

@@ -60,6 +60,14 @@ class Committed(NamedTuple):
 Offsets = Mapping[TopicPartition, Committed]
 
 
+class Outcome(NamedTuple):
+    """A transaction that was committed: how many events, which offsets, and how long it was open."""
+
+    events: int
+    offsets: Offsets
+    seconds: float
+
+
 class TopicState(NamedTuple):
     """A topic as the broker describes it now. A topic that was deleted and made anew has another id."""
 
@@ -81,8 +89,8 @@ class Log(Protocol):
         exist is missing."""
 
     def renew(self) -> None:
-        """Makes the transactional producer usable, a new one where it failed: afterwards no transaction of a
-        predecessor in this slot is open, and none of it can be committed any more."""
+        """Makes the transactional producer usable, a new one where it failed: afterwards no transaction of
+        ours is under way, none of a predecessor in this slot is open, and none of it can be committed any more."""
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         """The stable stored offsets: waits for transactions that are still about to change them (KIP-447).
@@ -103,9 +111,15 @@ class Log(Protocol):
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """The reverse of ``pause``."""
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> tuple[int, Offsets]:
-        """Publishes all messages to the own topic and stores all offsets, or does neither; returns how many and
-        which. The messages are taken one by one, and the offsets are asked for after the last of them.
+    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
+        """Begins to publish all messages to the own topic and to store all offsets, or neither. The messages are
+        taken one by one before this returns, and the offsets are asked for after the last of them.
+
+        Raises TransactionFailed when that failed already; ``renew`` must follow then. Else ``outcome`` must.
+        """
+
+    def outcome(self) -> Outcome | None:
+        """Waits for the transaction that ``transact`` has begun; None when there is none.
 
         Raises TransactionFailed when it did not happen or nobody knows; ``renew`` must follow then.
         """

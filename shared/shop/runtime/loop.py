@@ -93,7 +93,7 @@ class Processor:
             self._heartbeat()
             self.step()
         if self._tenure.live:
-            self._guarded(self._commit, [])
+            self._guarded(self._commit_last)
 
     @property
     def live(self) -> bool:
@@ -125,6 +125,7 @@ class Processor:
             if end.partition in self._tenure.partitions:
                 self._tenure.partitions[end.partition].read_end(end.topic, end.offset)
         if self._project(elapsed) and self._is_live(unix, elapsed):
+            self._conclude()
             self._resolve_doubts(elapsed)
             self._push_back()
             self._transact(unix, elapsed)
@@ -179,19 +180,32 @@ class Processor:
 
     def _commit(self, messages: Iterable[Outgoing]) -> None:
         """One transaction: the events, and the offset of every partition held, so that a member that lost its
-        place is fenced (an empty list of offsets would pass). The events travel while further ones are decided."""
+        place is fenced (an empty list of offsets would pass). The events travel while further ones are decided, and
+        the next batch is read while the broker commits."""
         tenure = self._tenure
         if not messages and tenure.offsets() == tenure.stored:
             return
-        began = self._clock.elapsed()
-        events, tenure.stored = self._log.transact(messages, tenure.offsets)
-        tenure.committed_at, self._failures = self._clock.elapsed(), 0
+        self._log.transact(messages, tenure.offsets)
+        tenure.committed_at = self._clock.elapsed()
+
+    def _conclude(self) -> None:
+        """Waits for the transaction that is under way. Meanwhile a batch was read and folded; should it fail, that
+        is forgotten too."""
+        done = self._log.outcome()
+        if done is None:
+            return
+        self._tenure.stored, self._failures = done.offsets, 0
         self.counts["transactions"] += 1
-        self.counts["published"] += events
-        if events:
+        self.counts["published"] += done.events
+        if done.events:
             self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
-            took = round((tenure.committed_at - began) * 1000, 1)
-            log.info("committed", events=events, milliseconds=took, pending=tenure.pending)
+            took = round(done.seconds * 1000, 1)
+            log.info("committed", events=done.events, milliseconds=took, pending=self._tenure.pending)
+
+    def _commit_last(self) -> None:
+        self._conclude()
+        self._commit([])
+        self._conclude()
 
     # ---- reload --------------------------------------------------------------------------------------------
 
