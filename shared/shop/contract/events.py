@@ -154,7 +154,8 @@ def parse(topic: str, value: bytes | None) -> Event:
     """
     if value is None:
         raise ValueError("the message has no value (null)")
-    return EVENTS[topic].model_validate_json(value)
+    event: Event = EVENTS[topic].__pydantic_validator__.validate_json(value)
+    return event
 
 
 def serialize(event: Event) -> bytes:

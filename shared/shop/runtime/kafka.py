@@ -32,6 +32,7 @@ class KafkaLog:
         producer: Callable[[dict[str, Any]], ck.Producer] = ck.Producer,
     ) -> None:
         self._options = options
+        self._ours = {topic: options.ours(topic) for topic in options.topics}
         self._consumer_of = consumer
         self._consumer: ck.Consumer | None = None
         self._producer = TransactionalProducer(options, producer)
@@ -91,7 +92,7 @@ class KafkaLog:
             if error is None:
                 records.append(
                     Record(
-                        self._options.ours(message.topic()),  # type: ignore[arg-type]  # None only where made by hand
+                        self._ours[message.topic()],  # type: ignore[index]  # None only where made by hand
                         message.partition(),  # type: ignore[arg-type]
                         message.offset(),  # type: ignore[arg-type]
                         message.timestamp()[1] / 1000,
@@ -100,7 +101,7 @@ class KafkaLog:
                     )
                 )
             elif error.code() == ck.KafkaError._PARTITION_EOF:
-                topic = self._options.ours(message.topic())  # type: ignore[arg-type]
+                topic = self._ours[message.topic()]  # type: ignore[index]
                 ends.append(End(topic, message.partition(), message.offset()))  # type: ignore[arg-type]
             else:
                 self._failed(error)

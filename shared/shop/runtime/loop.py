@@ -74,6 +74,7 @@ class Processor:
         self.counts: Counter[str] = Counter()
         self._log = source_log
         self._rules = rules
+        self._own_topic = rules.topic
         self._clock = clock
         self._limits = limits
         self._source = source
@@ -135,7 +136,7 @@ class Processor:
         if partition is None:
             return
         self.counts["read"] += 1
-        if record.topic != self._rules.topic:
+        if record.topic != self._own_topic:
             partition.read_input(record, unix, elapsed)
         else:
             entity = partition.read_own(record, unix, elapsed)

@@ -221,9 +221,10 @@ class Partition:
         self._reconsider(entity, elapsed)
 
     def _reconsider(self, entity: Entity, elapsed: float) -> None:
-        waiting, entity.waiting = entity.waiting, []
-        for trigger in waiting:
-            self._place(trigger, elapsed)
+        if entity.waiting:
+            waiting, entity.waiting = entity.waiting, []
+            for trigger in waiting:
+                self._place(trigger, elapsed)
 
     def _judge(self, trigger: Trigger) -> Verdict:
         status = trigger.entity.status
