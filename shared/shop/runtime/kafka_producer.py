@@ -28,7 +28,7 @@ class TransactionalProducer:
         self._failed = False
         self._ready = False
         self._under_way: Future[Outcome] | None = None
-        self._give_up_at = 0.0
+        self._began = 0.0
 
     def renew(self) -> None:
         """See ``Log.renew``. Blocks for as long as ``outcome`` and ``REPLY_SECONDS`` more; raises Unavailable."""
@@ -63,7 +63,7 @@ class TransactionalProducer:
         assert self._under_way is None, "outcome comes first"
         producer, began = self._producer, time.monotonic()
         self._failed = True
-        with _translated():
+        with _translated(began):
             producer.begin_transaction()
             events = self._produce(producer, messages)
         decided = offsets()
@@ -76,8 +76,7 @@ class TransactionalProducer:
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
             return Outcome(events, decided, time.monotonic() - began)
 
-        self._under_way = _in_a_thread(finish)
-        self._give_up_at = began + TRANSACTION_SECONDS + GRACE_SECONDS
+        self._under_way, self._began = _in_a_thread(finish), began
 
     def outcome(self) -> Outcome | None:
         """See ``Log.outcome``. Blocks until the broker would have given the transaction up.
@@ -89,9 +88,10 @@ class TransactionalProducer:
         under_way, self._under_way = self._under_way, None
         if under_way is None:
             return None
-        with _translated():
+        give_up_at = self._began + TRANSACTION_SECONDS + GRACE_SECONDS
+        with _translated(self._began):
             try:
-                done = under_way.result(max(0.0, self._give_up_at - time.monotonic()))
+                done = under_way.result(max(0.0, give_up_at - time.monotonic()))
             except TimeoutError:
                 raise TransactionTimedOut("Kafka does not answer in time") from None
         self._failed = False
@@ -143,12 +143,13 @@ def _in_a_thread(work: Callable[[], Outcome]) -> Future[Outcome]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turns the client's errors into those of the port."""
+def _translated(began: float) -> Iterator[None]:
+    """Turns the client's errors into those of the port. The broker ends a transaction that is open for too long,
+    which comes back as an error of another kind."""
     try:
         yield
     except ck.KafkaException as failure:
         error = failure.args[0]
-        if error.code() == ck.KafkaError._TIMED_OUT:
+        if error.code() == ck.KafkaError._TIMED_OUT or time.monotonic() - began >= TRANSACTION_SECONDS:
             raise TransactionTimedOut(error.str()) from None
         raise TransactionFailed(error.str()) from None
