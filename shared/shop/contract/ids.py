@@ -24,7 +24,7 @@ def time_ordered_id(unix_ms: int, random: int) -> str:
     return _text(high << 64 | low)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def order_id_of(checkout_id: str) -> str:
     """The id of the one order that this checkout may become."""
     return _derived("order", checkout_id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from shop.contract.chance import Draw, draws
 from shop.contract.events import Checkout, Event, Fulfillment, Order, parse
@@ -30,8 +30,7 @@ class Rule:
     after: Callable[[Draw], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """What one event asks of one own entity; ``becomes`` is None when nothing follows."""
 
     entity_id: str

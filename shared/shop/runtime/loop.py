@@ -157,16 +157,16 @@ class Processor:
 
     def _decide(self, unix: float, elapsed: float) -> Iterator[Outgoing]:
         """Decides what is due, ``_most_events`` at most, one event at a time as the transaction takes them."""
-        room = self._most_events
-        while room and (due := self._tenure.due(elapsed)) is not None:
+        tenure, room = self._tenure, self._most_events
+        while room and (due := tenure.due(elapsed)) is not None:
             partition, trigger = due
             event = partition.fire(trigger, unix, elapsed)
             if event is not None:
                 room -= 1
-                yield Outgoing(partition.number, *event)
+                yield event
         births = self._births(unix, elapsed, room)
         self.counts["opened"] += len(births)
-        self._tenure.more_is_due = len(births) >= room
+        tenure.more_is_due = len(births) >= room
         yield from births
 
     def _births(self, unix: float, elapsed: float, most: int) -> list[Outgoing]:
@@ -175,7 +175,7 @@ class Processor:
         partitions = self._tenure.partitions
         total = self._tenure.topics[self._rules.topic].partitions
         return [
-            Outgoing(number, *partitions[number].give_birth(event, unix, elapsed))
+            partitions[number].give_birth(event, unix, elapsed)
             for number, event in self._source.arrivals(elapsed, timestamp(unix), sorted(partitions), total, most)
         ]
 

@@ -15,7 +15,7 @@ from shop.contract.rules import Rules, Transition
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Held, Input, Trigger, Verdict
 from shop.runtime.limits import Limits
-from shop.runtime.log import Record
+from shop.runtime.log import Outgoing, Record
 
 KEPT_SECONDS = 1.0
 """What is due sooner keeps its parsed event; what waits longer is kept as bytes, which take a tenth of the memory."""
@@ -37,7 +37,7 @@ class Partition:
         own_start: int,
         own_mark: int,
         inputs: Mapping[str, Input],
-        schedule: Callable[["Partition", Trigger], None],
+        schedule: Callable[["Partition", Trigger, float], None],
     ) -> None:
         self.number = number
         self.inputs = inputs
@@ -51,6 +51,8 @@ class Partition:
         self._own_start = own_start
         self._own_mark = own_mark
         self._schedule = schedule
+        # The method itself: to look it up for each event takes longer than to find that nobody wants to know.
+        self._debug = log.bind(partition=number).debug
         self._entities: dict[str, Entity] = {}
         self._history: deque[Held] = deque()
         self._live = False
@@ -102,7 +104,7 @@ class Partition:
             entity,
             transition.needs,
             transition.becomes,
-            self._due(transition, self._reached_at(event, record), unix, elapsed),
+            self._due(transition, self._reached_at(event, record), unix, elapsed) if transition.delay else elapsed,
             record,
             event,
             source,
@@ -136,8 +138,8 @@ class Partition:
         for entity in [one for one in self._entities.values() if one.open and one.status is not None]:
             self._follow(entity, parse(self._rules.topic, entity.value), unix, elapsed)
 
-    def fire(self, trigger: Trigger, unix: float, elapsed: float) -> tuple[str, bytes] | None:
-        """The event (entity id and value) that a trigger leads to now; None when it leads to none, or not yet.
+    def fire(self, trigger: Trigger, unix: float, elapsed: float) -> Outgoing | None:
+        """The event that a trigger leads to now; None when it leads to none, or not yet.
 
         The event is part of the fold from here on. Unless it is committed, a reload must follow.
         """
@@ -158,22 +160,22 @@ class Partition:
             latest = entity.value
         event = self._rules.decide(latest, cause, trigger.becomes, timestamp(unix))
         value = serialize(event)
-        log.debug("decided", entity=entity.id, before=entity.status, status=event.status, partition=self.number)
+        self._debug("decided", entity=entity.id, before=entity.status, status=event.status)
         self._reach(entity, event, value, unix)
         entity.published += (value,)
         self._close(trigger)
         self._follow(entity, event, unix, elapsed)
-        return entity.id, value
+        return Outgoing(self.number, entity.id, value)
 
-    def give_birth(self, event: Event, unix: float, elapsed: float) -> tuple[str, bytes]:
-        """The event (entity id and value) of a new entity, which is part of the fold from here on. Unless it is
-        committed, a reload must follow."""
+    def give_birth(self, event: Event, unix: float, elapsed: float) -> Outgoing:
+        """The first event of a new entity, which is part of the fold from here on. Unless it is committed,
+        a reload must follow."""
         entity = self._entities[event.key] = Entity(event.key)
         value = serialize(event)
         self._reach(entity, event, value, unix)
         entity.published = (value,)
         self._follow(entity, event, unix, elapsed)
-        return entity.id, value
+        return Outgoing(self.number, entity.id, value)
 
     def resolve(self, doubts: list[Trigger], elapsed: float) -> None:
         """Judges doubtful triggers once more, now that the own partition has been read up to where it ended after
@@ -217,7 +219,7 @@ class Partition:
             entity.scheduled += 1
             due = self._due(transition, entity.reached_at, unix, elapsed)
             kept = event if due - elapsed < KEPT_SECONDS else None
-            self._schedule(self, Trigger(entity, transition.needs, transition.becomes, due, event=kept))
+            self._schedule(self, Trigger(entity, transition.needs, transition.becomes, due, event=kept), elapsed)
         self._reconsider(entity, elapsed)
 
     def _reconsider(self, entity: Entity, elapsed: float) -> None:
@@ -242,7 +244,7 @@ class Partition:
             trigger.event = None
         if verdict is Verdict.READY:
             trigger.entity.scheduled += 1
-            self._schedule(self, trigger)
+            self._schedule(self, trigger, elapsed)
         elif verdict is Verdict.EARLY:
             trigger.entity.waiting.append(trigger)
         elif verdict is Verdict.DOUBTFUL and not final:

@@ -5,6 +5,7 @@ It is dropped as a whole, and ``begin`` makes the next one from the log alone.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -40,21 +41,31 @@ class Tenure:
     """When to try the projection again; None while its database answers."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
     """Per partition number: triggers in doubt, and the own end to read up to before they are judged."""
+    _ready: deque[tuple[Partition, Trigger]] = field(default_factory=deque)
+    """What was due when it was scheduled: most of what is decided in a hurry, and a queue is cheaper than a heap."""
     _timers: list[tuple[float, int, Partition, Trigger]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
 
-    def schedule(self, partition: Partition, trigger: Trigger) -> None:
-        heapq.heappush(self._timers, (trigger.due, next(self._order), partition, trigger))
+    def schedule(self, partition: Partition, trigger: Trigger, elapsed: float) -> None:
+        if trigger.due <= elapsed:
+            self._ready.append((partition, trigger))
+        else:
+            heapq.heappush(self._timers, (trigger.due, next(self._order), partition, trigger))
 
     def due(self, elapsed: float) -> tuple[Partition, Trigger] | None:
-        """Takes the next trigger whose time has come, in the order of their times."""
-        if not self._timers or self._timers[0][0] > elapsed:
-            return None
-        _, _, partition, trigger = heapq.heappop(self._timers)
-        return partition, trigger
+        """Takes the next trigger whose time has come, the longest overdue of those that waited for it and of those
+        that came too late to wait."""
+        if self._timers:
+            earliest = self._timers[0][0]
+            if earliest <= elapsed and not (self._ready and self._ready[0][1].due <= earliest):
+                _, _, partition, trigger = heapq.heappop(self._timers)
+                return partition, trigger
+        return self._ready.popleft() if self._ready else None
 
     @property
     def next_due(self) -> float | None:
+        if self._ready:
+            return float("-inf")
         return self._timers[0][0] if self._timers else None
 
     @property
