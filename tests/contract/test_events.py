@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shop.contract.events import parse, serialize
+from shop.contract.events import _money, parse, serialize
 from shop.contract.ids import fulfillment_id_of, murmur2, order_id_of, time_ordered_id
 from shop.contract.lifecycle import LIFECYCLES, CheckoutStatus
 from tests.samples import checkout
@@ -89,6 +89,14 @@ def test_what_breaks_the_contract_is_refused_with_a_reason(message: bytes | None
 def test_a_created_checkout_has_neither_address_nor_payment_method_yet() -> None:
     message = wire(status=CheckoutStatus.CREATED, shipping_address=None, payment_method=None)
     assert parse("checkout", message).status is CheckoutStatus.CREATED
+
+
+@pytest.mark.parametrize("first", ["0.0", "-0.0"])
+def test_a_zero_is_read_the_same_whatever_was_read_before(first: str) -> None:
+    _money.cache_clear()
+    for zero in (first, "0.0", "-0.0"):
+        message = wire(total_amount=7.25).replace(b"7.25", zero.encode())
+        assert b'"total_amount":0.0,' in serialize(parse("checkout", message))
 
 
 @given(st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))

@@ -9,8 +9,11 @@ from shop.contract.events import parse, serialize
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.clock import timestamp
+from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
 from shop.runtime.log import Offsets, Outcome, Outgoing
+from shop.runtime.partition import Partition
+from shop.runtime.tenure import Tenure
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
@@ -148,3 +151,25 @@ def test_a_time_in_the_past_only_shortens_a_delay() -> None:
     past = past.model_copy(update={"updated_at": timestamp(world.clock.unix()) - timedelta(hours=1)})
     world.publish("order", 0, past.key.encode(), serialize(past))
     assert shipped_after(world, began) <= SLACK
+
+
+def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> None:
+    tenure = Tenure("order", ("checkout", "fulfillment"))
+    partition = Partition(0, rules_of("order"), Limits(), 0, 0, {}, tenure.schedule)
+    for due, scheduled_at in ((7.0, 1.0), (3.0, 1.0), (2.0, 2.0), (5.0, 5.0), (8.0, 8.0), (99.0, 8.0)):
+        tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
+    taken = []
+    while (next_one := tenure.due(elapsed=8.0)) is not None:
+        assert tenure.next_due is not None
+        taken.append(next_one[1].due)
+    assert taken == [2.0, 3.0, 5.0, 7.0, 8.0]
+    assert tenure.next_due == 99.0
+
+
+def test_the_loop_does_not_wait_while_a_trigger_is_due() -> None:
+    tenure = Tenure("order", ())
+    partition = Partition(0, rules_of("order"), Limits(), 0, 0, {}, tenure.schedule)
+    tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
+    tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
+    assert tenure.next_due is not None
+    assert tenure.next_due <= 1.0

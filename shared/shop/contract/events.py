@@ -32,7 +32,8 @@ class _OnTheWire:
 @lru_cache(maxsize=8192)
 def _money(number: float) -> Decimal:
     """The amount that a JSON number means. Prices repeat, and no other field takes as long to make."""
-    text = repr(number)
+    # To the cache -0.0 and 0.0 are one key, so both must give the same.
+    text = repr(abs(number))
     if not 1 <= len(text.partition(".")[2]) <= 2:
         raise ValueError("money has two decimals at most")
     return Decimal(text)
