@@ -1,13 +1,13 @@
 """New checkouts: who opens them, with what in the cart."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 
-from checkout_service.catalogue import Catalogue
+from checkout_service.catalogue import Catalogue, Product
 from checkout_service.pace import Pace
 from shop.contract.events import CartItem, Checkout
 from shop.contract.ids import murmur2, time_ordered_id
@@ -73,8 +73,14 @@ class Arrivals:
     def _cart(self) -> tuple[CartItem, ...]:
         # At most 72 pieces, because 1 - random() is at least 2^-53: within the contract's bound for a cart.
         pieces = 1 + int(math.log(1.0 - self._random.random()) / math.log(MORE_IN_BASKET))
-        chosen = Counter(self._catalogue.choose(self._random.random()) for _ in range(pieces))
-        return tuple(
-            CartItem(product_id=product.product_id, quantity=quantity, price=product.price)
-            for product, quantity in chosen.items()
-        )
+        chosen: dict[Product, int] = {}
+        for _ in range(pieces):
+            product = self._catalogue.choose(self._random.random())
+            chosen[product] = chosen.get(product, 0) + 1
+        return tuple([_line(product, quantity) for product, quantity in chosen.items()])
+
+
+@lru_cache(maxsize=4096)
+def _line(product: Product, quantity: int) -> CartItem:
+    """The same few hundred products are bought in the same small quantities, over and over."""
+    return CartItem(product_id=product.product_id, quantity=quantity, price=product.price)

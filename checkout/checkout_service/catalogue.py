@@ -1,9 +1,9 @@
 """What the shop sells: named products with log-normal prices and Zipf popularity, all decided by the seed."""
 
 from bisect import bisect
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate, product
+from typing import NamedTuple
 
 from shop.contract.chance import draw, log_normal
 
@@ -25,8 +25,7 @@ ZIPF_EXPONENT = 1.0
 """The product of rank r is chosen in proportion to 1 / r ** exponent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     product_id: str
     price: Decimal
 

@@ -9,6 +9,7 @@ in 0x90..0xbf, and ``ID_PATTERN`` is what both RFC 9562 and MariaDB accept.
 
 from functools import lru_cache
 from hashlib import blake2b
+from struct import unpack_from
 
 ID_PATTERN = (
     r"^[0-9a-f]{8}-[0-9a-f]{4}-"
@@ -54,11 +55,11 @@ def murmur2(key: bytes) -> int:
     mask, factor = 0xFFFF_FFFF, 0x5BD1_E995
     length = len(key)
     value = 0x9747_B28C ^ length
-    whole = length - length % 4
-    for at in range(0, whole, 4):
-        word = int.from_bytes(key[at : at + 4], "little") * factor & mask
-        value = (value * factor & mask) ^ ((word ^ word >> 24) * factor & mask)
-    if whole < length:
-        value = (value ^ int.from_bytes(key[whole:], "little")) * factor & mask
+    whole = length // 4
+    for word in unpack_from(f"<{whole}I", key):
+        mixed = word * factor & mask
+        value = (value * factor & mask) ^ ((mixed ^ mixed >> 24) * factor & mask)
+    if length % 4:
+        value = (value ^ int.from_bytes(key[4 * whole :], "little")) * factor & mask
     value = (value ^ value >> 13) * factor & mask
     return (value ^ value >> 15) & 0x7FFF_FFFF
