@@ -73,7 +73,8 @@ class Rules(Generic[Own]):
         entity_id = self.entity_of(event)
         chance = draws(self.seed, entity_id)
         becomes = rule.becomes if isinstance(rule.becomes, StrEnum) else rule.becomes(chance)
-        return Transition(entity_id, rule.needs, becomes, rule.after(chance) / self.speed)
+        delay = 0.0 if becomes is None else rule.after(chance) / self.speed
+        return Transition(entity_id, rule.needs, becomes, delay)
 
     def decide(self, latest: Event | bytes | None, trigger: Event | None, status: StrEnum, now: datetime) -> Own:
         """The event by which the entity whose latest event is ``latest`` (None: it does not exist yet) reaches
