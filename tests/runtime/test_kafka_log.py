@@ -7,8 +7,9 @@ import confluent_kafka as ck
 import pytest
 
 from local.kafka import Kafka
+from shop.runtime.errors import TransactionFailed
 from shop.runtime.kafka import KafkaLog
-from shop.runtime.log import Committed, TopicPartition
+from shop.runtime.log import Committed, Offsets, TopicPartition
 from tests.runtime.real_world import REPLY, RealWorld
 from tests.runtime.world import rules_of
 
@@ -60,4 +61,27 @@ def test_stored_offsets_are_not_told_before_the_transaction_that_changes_them_ha
         predecessor.commit_transaction(REPLY)
         assert answer.result(2 * REPLY) == {PLACE: Committed(5, "")}
     log.close()
+    world.close()
+
+
+def test_a_transaction_fails_and_the_next_producer_works_when_the_consumer_is_closed_meanwhile(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    consumers: list[ck.Consumer] = []
+
+    def consumer(config: dict[str, Any]) -> ck.Consumer:
+        consumers.append(ck.Consumer(config))
+        return consumers[-1]
+
+    def offsets() -> Offsets:
+        consumers[0].close()
+        return {PLACE: Committed(0, "")}
+
+    log = KafkaLog(world.options("order", "0", rules_of("order")), consumer=consumer)
+    log.open(stop=lambda: False)
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
+    log.renew()
+    log.transact([], offsets)
+    with pytest.raises(TransactionFailed, match="has left its group"):
+        log.outcome()
+    log.renew()
     world.close()

@@ -72,7 +72,8 @@ class TransactionalProducer:
         def finish() -> Outcome:
             if _served(lambda: producer.flush(REPLY_SECONDS)):
                 raise TransactionTimedOut("the broker does not take the messages in time")
-            _retried(lambda: producer.send_offsets_to_transaction(stored, membership(), REPLY_SECONDS))
+            member = _asked(membership)
+            _retried(lambda: producer.send_offsets_to_transaction(stored, member, REPLY_SECONDS))
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
             return Outcome(events, decided, time.monotonic() - began)
 
@@ -116,6 +117,14 @@ def _served(call: Callable[[], int]) -> int:
         return call()
     except MASKED as masked:
         raise TransactionFailed(f"the producer failed ({masked})") from None
+
+
+def _asked(membership: Callable[[], object]) -> object:
+    """The group metadata; the loop closes a consumer that was fenced, also while a transaction is under way."""
+    try:
+        return membership()
+    except RuntimeError as closed:
+        raise TransactionFailed(f"the member has left its group ({closed})") from None
 
 
 def _retried(call: Callable[[], None]) -> None:
