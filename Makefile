@@ -14,7 +14,7 @@ IN_ANALYTICS := cd analytics && exec $(if $(KAFKA_PORT),env KAFKA_BOOTSTRAP='[::
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run up down kpi audit redrive test lint bench bench-runtime requirements clean python tools analytics
+.PHONY: help run up down kpi export truth audit redrive test lint bench bench-runtime requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -32,6 +32,12 @@ down: python ## end what `make up` started
 
 kpi: analytics ## show the KPIs live
 	@$(IN_ANALYTICS) analytics_service.kpi --watch $(ARGS)
+
+export: analytics ## write a table or view as CSV: ARGS='order --output order.csv' (ARGS=--help tells all)
+	@$(IN_ANALYTICS) analytics_service.export --folder '$(CURDIR)' $(ARGS)
+
+truth: tools ## say what the KPIs must be once everything has settled, from the opened checkouts and the rules alone
+	@$(WITH_SERVICES) $(if $(KAFKA_PORT),KAFKA_BOOTSTRAP='[::1]:$(KAFKA_PORT)') $(TOOL) truth $(ARGS)
 
 audit: analytics ## recompute everything from the topics and say which rule is broken where
 	@$(IN_ANALYTICS) analytics_service.audit $(ARGS)

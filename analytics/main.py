@@ -16,7 +16,7 @@ from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import Store, writer
 from analytics_service.streams import Streams
 from shop.edges import database, logging
-from shop.edges.process import Stop, run
+from shop.edges.process import Stop, run, tune_interpreter
 from shop.edges.settings import load
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     ingest = Ingest(settings, lambda: Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
     loader.start()
     console.start()
+    tune_interpreter()
     ingest.run(stop)
     console.end()
     log.info("stopped", service="analytics")

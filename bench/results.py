@@ -1,15 +1,22 @@
-"""bench/results.json: one entry per figure, the newest wins."""
+"""The figures: a table for people, and bench/results.json, where the newest of each name stands."""
 
 import json
+import os
+import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 RESULTS = Path(__file__).with_name("results.json")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value beside its reference of the same run."""
+    """A measured value beside its reference. The ratio is good when it is ``at_least`` so high."""
 
     figure: str
     value: float
@@ -18,9 +25,39 @@ class Figure:
     ratio: float
     at_least: float
 
+    @classmethod
+    def below(cls, figure: str, value: float, unit: str, limit: float) -> "Figure":
+        """A value that must be below a limit, which is its reference then."""
+        return cls(figure, value, unit, limit, round(limit / value, 2), 1.0)
 
-def record(new: Figure) -> None:
-    """Writes the figure into bench/results.json, in place of an older one of its name."""
+
+def record(figures: Sequence[Figure]) -> None:
+    """Writes the figures into bench/results.json, in place of older ones of their names, and prints them."""
     old = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    kept = [one for one in old if one["figure"] != new.figure]
-    RESULTS.write_text(json.dumps([*kept, asdict(new)], indent=2) + "\n")
+    names = {one.figure for one in figures}
+    new = [asdict(one) | {"machine": machine()} for one in figures]
+    RESULTS.write_text(json.dumps([*(one for one in old if one["figure"] not in names), *new], indent=2) + "\n")
+    Console().print(table(figures))
+
+
+def table(figures: Sequence[Figure]) -> Table:
+    """What was measured; a ratio that falls short is marked."""
+    found = Table(title=machine(), box=box.SIMPLE_HEAD)
+    found.add_column("figure")
+    for heading in ("value", "reference", "ratio", "at least"):
+        found.add_column(heading, justify="right")
+    found.add_column("unit")
+    for one in figures:
+        mark = "" if one.ratio >= one.at_least else " !"
+        found.add_row(
+            one.figure, f"{one.value:,}", f"{one.reference:,}", f"{one.ratio:.2f}{mark}", f"{one.at_least}", one.unit
+        )
+    return found
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} x {model}, {memory:.0f} GB, {platform.system()}, Python {platform.python_version()}"

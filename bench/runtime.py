@@ -5,19 +5,15 @@ bare loop parses JSON, changes a field, and produces. The service validates with
 its own topic, keeps timers, and makes two transitions of each checkout: NEW and MERCHANT_ACCEPTED.
 """
 
-import argparse
 import json
-import statistics
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import confluent_kafka as ck
-import structlog
 
-from bench.results import Figure, record
+from bench.results import Figure
+from bench.stage import Stage, alternate, medians
 from order_service.rules import order_rules
-from shop.edges.process import collect_seldom
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.limits import Limits
@@ -25,8 +21,8 @@ from shop.runtime.loop import Processor
 from tests.runtime.real_world import RealWorld
 from tests.runtime.world import PARTITIONS
 from tests.samples import submitted
-from tests.stack import start_kafka
 
+CHECKOUTS, QUICK_CHECKOUTS = 60_000, 10_000
 BATCH = 2000
 AT_LEAST = 0.5
 
@@ -93,33 +89,21 @@ def ours(world: RealWorld, count: int) -> float:
     return rate
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--count", type=int, default=60_000, help="submitted checkouts to work on")
-    arguments.add_argument("--rounds", type=int, default=3)
-    options = arguments.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), cache_logger_on_first_use=True)
-    collect_seldom()
-    with tempfile.TemporaryDirectory(prefix="bench") as home:
-        kafka = start_kafka(Path(home))
-        try:
-            rates = []
-            for number in range(options.rounds):
-                world = RealWorld(kafka.bootstrap)
-                fill(world, options.count)
-                loops = [bare, ours] if number % 2 == 0 else [ours, bare]
-                result = {loop.__name__: loop(world, options.count) for loop in loops}
-                rates.append((result["ours"], result["bare"]))
-                print(f"round {number + 1}: ours {rates[-1][0]:,.0f}/s, bare {rates[-1][1]:,.0f}/s", flush=True)
-        finally:
-            kafka.stop()
-    value, reference = (statistics.median(column) for column in zip(*rates, strict=True))
-    ratio = statistics.median(mine / other for mine, other in rates)
-    record(Figure("runtime", round(value), "transitions/s", round(reference), round(ratio, 2), AT_LEAST))
-    print(
-        f"runtime: {value:,.0f} transitions/s, bare loop {reference:,.0f}/s, ratio {ratio:.2f}, at least {AT_LEAST}"
-    )
+def measure(stage: Stage) -> Sequence[Figure]:
+    """The rate of both. The first round warms the broker up and does not count."""
+    count = QUICK_CHECKOUTS if stage.quick else CHECKOUTS
 
+    def beside(loop: Callable[[RealWorld, int], float]) -> Callable[[], float]:
+        def measured() -> float:
+            world = RealWorld(stage.kafka.bootstrap)
+            fill(world, count)
+            return loop(world, count)
 
-if __name__ == "__main__":
-    main()
+        return measured
+
+    bare_loop, service = beside(bare), beside(ours)
+    bare_loop()
+    rounds = alternate(stage.rounds, service, bare_loop)
+    value, reference = medians(rounds)
+    (ratio,) = medians([(mine / other,) for mine, other in rounds])
+    return [Figure("runtime", round(value), "transitions/s", round(reference), round(ratio, 2), AT_LEAST)]

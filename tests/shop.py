@@ -21,6 +21,7 @@ from shop.contract.lifecycle import TOPICS
 from tests import databases
 from tests.runtime.real_world import RealWorld
 from tests.runtime.truth import wrongs
+from tests.runtime.world import PARTITIONS
 
 PATIENCE = 60.0
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
@@ -83,10 +84,17 @@ class Service:
 
 class Shop:
     def __init__(
-        self, kafka: Kafka, mariadb: MariaDB, folder: Path, *, speed: float = 40.0, rate: float = 40.0
+        self,
+        kafka: Kafka,
+        mariadb: MariaDB,
+        folder: Path,
+        *,
+        speed: float = 40.0,
+        rate: float = 40.0,
+        partitions: int = PARTITIONS,
     ) -> None:
         self.kafka, self.mariadb, self.folder = kafka, mariadb, folder
-        self.world = RealWorld(kafka.bootstrap)
+        self.world = RealWorld(kafka.bootstrap, partitions)
         self.databases = databases.create(mariadb, uuid.uuid4().hex[:8])
         self.services: dict[tuple[str, str], Service] = {}
         self.environment = os.environ | {

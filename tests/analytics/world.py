@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import confluent_kafka as ck
-from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from analytics_service.rebuild import rebuild
 from analytics_service.streams import Partition, Place
@@ -113,7 +113,9 @@ class Shop:
         return create_engine(
             URL.create(
                 "mysql+pymysql", user, f"{user}pw", "::1", self.mariadb_port, self.database, {"charset": "utf8mb4"}
-            )
+            ),
+            # Nobody disposes of it, so it keeps no connection.
+            poolclass=NullPool,
         )
 
     def count(self, *tables: str) -> int:

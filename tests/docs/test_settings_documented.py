@@ -26,6 +26,7 @@ SERVICES: Mapping[str, type[Settings]] = {
 AUDIT_ONLY = {
     "MARIADB_HOST",
     "MARIADB_PORT",
+    "MARIADB_TLS",
     "MARIADB_USER",
     "MARIADB_PASSWORD",
     "MARIADB_DATABASE",

@@ -25,13 +25,13 @@ REPLY = 10.0
 
 
 class RealWorld(World):
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, partitions: int = PARTITIONS) -> None:
         super().__init__()
         self.bootstrap = bootstrap
         self.namespace = f"t{uuid.uuid4().hex[:10]}-"
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
         self._writer = self._new_writer()
-        self.create(*TOPICS)
+        self.create(*TOPICS, partitions=partitions)
 
     def _new_writer(self) -> ck.Producer:
         return ck.Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "linger.ms": 0})

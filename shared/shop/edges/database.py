@@ -19,6 +19,7 @@ _WHAT_TO_DO: Mapping[int, str] = {
     1142: "grant it (sql/)",
     1146: "load sql/ first",
     1698: "set MARIADB_USER and MARIADB_PASSWORD",
+    3159: "set MARIADB_TLS=1",
 }
 """Server errors that only a person can mend."""
 
@@ -49,6 +50,7 @@ def create(settings: DatabaseSettings, **connect: object) -> Engine:
             "read_timeout": REPLY_SECONDS,
             "write_timeout": REPLY_SECONDS,
             "init_command": "SET time_zone = '+00:00'",
+            "ssl_disabled": not settings.mariadb_tls,
             **connect,
         },
     )

@@ -7,7 +7,7 @@ import structlog
 
 from shop.contract.rules import Rules
 from shop.edges import logging as service_logging
-from shop.edges.process import Stop, collect_seldom
+from shop.edges.process import Stop, tune_interpreter
 from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
@@ -75,7 +75,7 @@ def serve(
         accept_loss=settings.accept_loss,
         heartbeat=watchdog.beat,
     )
-    collect_seldom()
+    tune_interpreter()
     processor.run(stop)
     kafka.close()
     log.info("stopped", service=rules.topic, **processor.counts)

@@ -58,6 +58,10 @@ class DatabaseSettings(Settings):
     mariadb_user: str
     mariadb_password: str = Field(repr=False)
     mariadb_database: str
+    mariadb_tls: bool = Field(
+        False,
+        description="encrypt what goes to MariaDB, without a check of its certificate (costs a third of the speed)",
+    )
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
