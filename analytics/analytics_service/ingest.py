@@ -5,19 +5,19 @@ made anew, everything read so far is dropped and reading starts again at what th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 
 import confluent_kafka as ck
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from analytics_service.batch import Batch, dead_letter, fact
-from analytics_service.dead_letters import reason_of
+from analytics_service.batch import Batch
+from analytics_service.decoder import Decoder
 from analytics_service.kafka import Broker, TopicWatch
 from analytics_service.loader import Loader
 from analytics_service.reading import Reading, begin
-from analytics_service.rows import milliseconds
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import Collision
 from analytics_service.streams import Place, Streams
@@ -66,7 +66,7 @@ class Ingest:
         self._commit_at = 0.0
         self._warned_at = float("-inf")
         self._replaced_at = float("-inf")
-        self._time: tuple[int | None, str] = (None, "")
+        self._decoder = Decoder()
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Blocks until ``stop``. Raises UserError for what only a person can mend."""
@@ -216,64 +216,44 @@ class Ingest:
             patience = max(0.0, batch.opened_at + self._settings.batch_seconds - time.monotonic())
             room = max(1, self._settings.batch_messages - len(batch))
             messages = self._consumer.consume(min(CHUNK, room), patience)
-        for message in messages:
-            self._receive(message)
+        self._receive(messages)
 
-    def _receive(self, message: ck.Message) -> None:
-        error = message.error()
-        if error is None:
-            self._take(message)
-        elif error.code() == ck.KafkaError._PARTITION_EOF:
-            self._note_end(message)
-        else:
-            self._failed(error)
+    def _receive(self, messages: Iterable[ck.Message]) -> None:
+        """Takes in what was read; it comes in runs of one partition each."""
+        for (topic, number, is_event), run in groupby(messages, _origin):
+            if is_event:
+                self._note(run)
+            else:
+                self._take(Place(topic, number), run)
 
-    def _note_end(self, message: ck.Message) -> None:
-        if self._reading is not None:
-            place = Place(message.topic(), message.partition())  # type: ignore[arg-type]  # set on this event
-            self._reading.progress[place].end = message.offset()  # type: ignore[assignment]  # likewise
+    def _note(self, events: Iterable[ck.Message]) -> None:
+        """Takes in what is no message of the topic: errors, and that a partition is read up to its end."""
+        for event in events:
+            error = event.error()
+            assert error is not None
+            if error.code() != ck.KafkaError._PARTITION_EOF:
+                self._failed(error)
+            elif self._reading is not None:
+                place = Place(event.topic(), event.partition())  # type: ignore[arg-type]  # set on this event
+                self._reading.progress[place].end = event.offset()  # type: ignore[assignment]  # likewise
 
-    def _take(self, message: ck.Message) -> None:
+    def _take(self, place: Place, run: Iterable[ck.Message]) -> None:
         reading = self._reading
         if reading is None:
             return  # read before a rebalance; it will be read again
-        topic, offset = message.topic(), message.offset()
-        assert topic is not None
-        assert offset is not None
-        place = Place(topic, message.partition())  # type: ignore[arg-type]  # None only in a message made by hand
         progress = reading.progress[place]
-        partition = progress.partition
-        if offset < progress.read:
-            self._start_again(f"{topic} partition {place.partition} gave offset {offset} before {progress.read}")
-            return
         batch = self._batch
         if batch is None:
             batch = self._batch = Batch(reading.generation, reading.tables, reading.topic_ids, time.monotonic())
-        batch.predecessors.setdefault(partition, progress.last)
-        batch.next_offsets[place] = progress.read = offset + 1
-        progress.last = offset
-        batch.size += len(message)
-        timestamp = None
-        try:
-            timestamp = self._timestamp(message)
-            table, value = reading.tables[partition.log_id], message.value()
-            batch.facts.append(fact(table, partition.log_id, place.partition, offset, timestamp, value, message))
-        except ValueError as error:
-            letter = dead_letter(message, partition.log_id, timestamp, reason_of(error))
-            log.warning("dead letter", topic=topic, partition=letter.partition, offset=offset, reason=letter.reason)
-            batch.letters.append(letter)
-
-    def _timestamp(self, message: ck.Message) -> str:
-        kind, unix_ms = message.timestamp()
-        if kind == ck.TIMESTAMP_NOT_AVAILABLE:
-            raise ValueError("the broker tells no time for the message")
-        if unix_ms == self._time[0]:
-            return self._time[1]
-        try:
-            self._time = (unix_ms, milliseconds(unix_ms))
-        except (ValueError, OverflowError, OSError):
-            raise ValueError(f"the message's time, {unix_ms} ms since 1970, is beyond what can be stored") from None
-        return self._time[1]
+        batch.predecessors.setdefault(progress.partition, progress.last)
+        for message in run:
+            offset: int = message.offset()  # type: ignore[assignment]  # None only in a message made by hand
+            if offset < progress.read:
+                self._start_again(f"{place.topic}/{place.partition} gave offset {offset} before {progress.read}")
+                return
+            progress.last, progress.read = offset, offset + 1
+            self._decoder.add(message, offset, progress.partition, batch)
+        batch.next_offsets[place] = progress.read
 
     # ---- handing over --------------------------------------------------------------------------------------
 
@@ -297,7 +277,7 @@ class Ingest:
             # Keeps us in the group. Nothing is expected while paused, and what comes all the same is not lost.
             message = self._consumer.poll(0)
             if message is not None:
-                self._receive(message)
+                self._receive([message])
         if paused and batch.generation == self._generation:
             _resume(self._consumer)
 
@@ -338,3 +318,8 @@ class Ingest:
 def _resume(consumer: ck.Consumer) -> None:
     """Of use before an assignment ends, too: a partition that is paused stays so when it is assigned again."""
     consumer.resume(consumer.assignment())
+
+
+def _origin(message: ck.Message) -> tuple[str, int, bool]:
+    """The partition, and whether this is an event of the client and no message of the topic."""
+    return message.topic(), message.partition(), message.error() is not None  # type: ignore[return-value]

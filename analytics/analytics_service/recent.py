@@ -1,7 +1,7 @@
-"""A bounded memory of keys: the ones used least recently go first."""
+"""A bounded memory of keys: the ones added first go first."""
 
-from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 
 
 class Recent:
@@ -9,19 +9,16 @@ class Recent:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._keys: OrderedDict[str, None] = OrderedDict()
+        self._keys: dict[str, None] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self._keys
 
     def add(self, keys: Iterable[str]) -> None:
-        """Remembers the keys, as just used."""
-        known = self._keys
-        for key in keys:
-            known[key] = None
-            known.move_to_end(key)
-        while len(known) > self._most:
-            known.popitem(last=False)
+        """Remembers the keys."""
+        self._keys.update(dict.fromkeys(keys))
+        for key in list(islice(self._keys, max(0, len(self._keys) - self._most))):
+            del self._keys[key]
 
     def clear(self) -> None:
         """Forgets everything."""

@@ -1,6 +1,6 @@
 """A batch into the database: all of it in one transaction, or nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import Connection, Engine, text
@@ -30,6 +30,9 @@ log = structlog.get_logger()
 
 Refusal = tuple[Fact, str]
 """A fact, and why the database does not take it."""
+
+Children = tuple[dict[str, Child], dict[str, Child]]
+"""Carts and addresses by their keys."""
 
 
 class Collision(Exception):
@@ -108,7 +111,7 @@ class Store:
                 with self._engine.begin() as connection:
                     lock(connection, batch.predecessors)
                     _check(connection, batch)
-                    self._load(connection, facts)
+                    carts, addresses = self._load(connection, facts)
                     _put_away(connection, letters)
                 break
             except DBAPIError as error:
@@ -116,27 +119,26 @@ class Store:
                     raise
                 log.warning("another writer holds rows, trying again", attempt=attempt, reason=str(error.orig))
         # Not before the commit: what is rolled back is not stored.
-        self._remember(facts)
+        self._carts.add(carts)
+        self._addresses.add(addresses)
 
-    def _load(self, connection: Connection, facts: Sequence[Fact]) -> None:
-        carts = {fact.cart.key: fact.cart for fact in facts if fact.cart and fact.cart.key not in self._carts}
-        addresses = {
-            fact.address.key: fact.address
-            for fact in facts
-            if fact.address and fact.address.key not in self._addresses
-        }
+    def _load(self, connection: Connection, facts: Sequence[Fact]) -> Children:
+        """Stores these facts; returns the carts and addresses that are stored once this is committed."""
+        carts: dict[str, Child] = {}
+        addresses: dict[str, Child] = {}
+        lines: dict[str, list[str]] = {}
+        for table, line, cart, address, *_ in facts:
+            if cart is not None and cart.key not in self._carts:
+                carts[cart.key] = cart
+            if address is not None and address.key not in self._addresses:
+                addresses[address.key] = address
+            lines.setdefault(table, []).append(line)
         _load_children(connection, "shipping_address", addresses)
         _load_children(connection, "cart_item", carts)
-        lines: dict[str, list[str]] = {}
-        for fact in facts:
-            lines.setdefault(fact.table, []).append(fact.line)
         for table in sorted(lines):
             if _load_lines(connection, table, lines[table], len(lines[table])):
                 raise Collision(f"rows of these offsets are in table {table} already")
-
-    def _remember(self, facts: Iterable[Fact]) -> None:
-        self._carts.add(fact.cart.key for fact in facts if fact.cart)
-        self._addresses.add(fact.address.key for fact in facts if fact.address)
+        return carts, addresses
 
     def _refusal(self, facts: Sequence[Fact]) -> str | None:
         """Why the database does not take these facts; None when it would. Stores nothing."""
@@ -164,7 +166,7 @@ def _load_children(connection: Connection, table: str, children: dict[str, Child
     if children:
         # In order of their keys: two writers that insert the same keys in opposite orders would deadlock.
         ordered = [children[key] for key in sorted(children)]
-        _load_lines(connection, table, [child.lines for child in ordered], sum(child.rows for child in ordered))
+        _load_lines(connection, table, [child.lines for child in ordered], sum(len(child.rows) for child in ordered))
 
 
 def _load_lines(connection: Connection, table: str, lines: list[str], rows: int) -> int:

@@ -269,7 +269,7 @@ def test_a_cart_line_that_would_change_takes_its_message_along(engine: Engine) -
     rows = facts(known, life(3))
     cart = rows[0].cart
     assert cart is not None
-    bad = cart._replace(lines=cart.lines.replace("\t19.9\n", "\t99999999999.9\n"))
+    bad = cart._replace(rows=[line.replace("\t19.9\n", "\t99999999999.9\n") for line in cart.rows])
     assert store.save(batch(known, [rows[0]._replace(cart=bad)])) == 1
     assert number_of(engine, "cart_item") == 0
     assert number_of(engine, "dead_letter") == 1

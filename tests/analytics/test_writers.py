@@ -192,7 +192,7 @@ def test_a_deadlock_is_tried_again(engine: Engine, mariadb: MariaDB) -> None:
         other.rollback()
         assert saved.result() == 0
     assert failures == [DEADLOCK]
-    assert (number_of(engine, "checkout"), number_of(engine, "cart_item")) == (1, row.cart.rows)
+    assert (number_of(engine, "checkout"), number_of(engine, "cart_item")) == (1, len(row.cart.rows))
 
 
 def test_carts_and_addresses_that_were_rolled_back_are_loaded_again(engine: Engine, mariadb: MariaDB) -> None:
