@@ -14,7 +14,7 @@ IN_ANALYTICS := cd analytics && exec $(if $(KAFKA_PORT),env KAFKA_BOOTSTRAP='[::
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run up down kpi export truth audit redrive test lint bench bench-runtime requirements clean python tools analytics
+.PHONY: help run up down kpi export truth audit redrive test lint bench bench-runtime bench-growth requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -56,11 +56,16 @@ lint: tools ## check style, types and which module may import which
 	@for service in $(SERVICES); do .venv/bin/mypy $$service/main.py || exit; done
 	$(WITH_SERVICES) .venv/bin/lint-imports
 
-bench: bench-runtime ## run all benchmarks; the figures go to bench/results.json
-
-bench-runtime: python ## transitions per second through one service, beside a bare loop
+bench: python ## measure everything but growth, beside its references (QUICK=1: roughly); the figures go to bench/results.json
 	@$(LOCAL) ensure binaries tools
-	@$(WITH_SERVICES) $(TOOL) bench.runtime $(ARGS)
+	@$(WITH_SERVICES) $(TOOL) bench $(ARGS)
+
+bench-runtime: ARGS = runtime
+bench-runtime: bench ## only transitions per second through one service, beside a bare loop
+
+bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (half an hour, 20 GB)
+	@$(LOCAL) ensure binaries tools
+	@$(WITH_SERVICES) $(TOOL) bench.growth
 
 requirements: python ## write all requirements.txt anew from the pyproject.toml files (ARGS=--upgrade for newer pins)
 	@$(LOCAL) requirements $(ARGS)

@@ -1,5 +1,6 @@
-"""`make bench`: measures everything, each figure beside its reference of the same run."""
+"""`make bench`: measures everything, or what is named, each figure beside its reference of the same run."""
 
+import argparse
 import os
 import time
 
@@ -10,18 +11,24 @@ from bench.results import record
 from bench.stage import stage
 from shop.edges.process import tune_interpreter
 
-MEASURES = (runtime, publish, drain, freshness, whole)
+MEASURES = {"runtime": runtime, "publish": publish, "drain": drain, "freshness": freshness, "whole": whole}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)} (default: all)")
+    wanted = parser.parse_args().measures or list(MEASURES)
+    for name in wanted:
+        if name not in MEASURES:
+            parser.error(f"there is no {name}: give some of {', '.join(MEASURES)}")
     quick = os.environ.get("QUICK", "0") not in {"", "0"}
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), cache_logger_on_first_use=True)
     tune_interpreter()
     began, figures = time.monotonic(), []
-    for one in MEASURES:
-        print(f"{one.__name__.rpartition('.')[2]} ({time.monotonic() - began:.0f} s)", flush=True)
+    for name in wanted:
+        print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
         with stage(quick) as servers:
-            figures += one.measure(servers)
+            figures += MEASURES[name].measure(servers)
     record(figures)
     print(f"{time.monotonic() - began:.0f} s, bench/results.json is written")
 

@@ -33,6 +33,7 @@ class Message(NamedTuple):
     topic: str
     key: bytes
     value: bytes
+    unix_ms: int
 
 
 class Recorded(NamedTuple):
@@ -49,20 +50,20 @@ class Traffic:
     messages: Sequence[Recorded]
     checkout_ids: Sequence[str]
 
-    def replay(self, random: Random, unix_ms: int) -> Iterator[Message]:
-        """The messages again and again, without end; ids begin at ``unix_ms`` and rise with each checkout."""
+    def replay(self, random: Random, unix_ms: int, rate: float) -> Iterator[Message]:
+        """The messages over and over, without end: ``rate`` per second from ``unix_ms`` on, with ids of that time."""
+        old = [_ids(one) for one in self.checkout_ids]
+        per_checkout = len(self.messages) / len(old)
         for number in count():
-            ids = [
-                _ids(time_ordered_id(unix_ms + number * 1000 + position * 1000 // len(self.checkout_ids), bits))
-                for position, bits in enumerate(random.getrandbits(74) for _ in self.checkout_ids)
+            start = unix_ms + number * len(self.messages) / rate * 1000
+            new = [
+                _ids(time_ordered_id(int(start + position * per_checkout / rate * 1000), random.getrandbits(74)))
+                for position in range(len(old))
             ]
-            old = [_ids(one) for one in self.checkout_ids]
-            for message, checkout in self.messages:
-                value, key = message.value, message.key
-                for before, after in zip(old[checkout], ids[checkout], strict=True):
-                    value = value.replace(before, after)
-                    key = key.replace(before, after)
-                yield Message(message.topic, key, value)
+            for position, ((topic, key, value, _), checkout) in enumerate(self.messages):
+                for before, after in zip(old[checkout], new[checkout], strict=True):
+                    value, key = value.replace(before, after), key.replace(before, after)  # noqa: PLW2901
+                yield Message(topic, key, value, int(start + position / rate * 1000))
 
 
 def _ids(checkout_id: str) -> tuple[bytes, bytes, bytes]:
@@ -103,8 +104,8 @@ def _traffic(records: Sequence[Record]) -> Traffic:
     number_of = checkouts | {order_id_of(checkout_id): number for checkout_id, number in checkouts.items()}
     return Traffic(
         [
-            Recorded(Message(topic, key, value), number_of[key.decode()])
-            for topic, _, _, _, key, value in records
+            Recorded(Message(topic, key, value, int(unix * 1000)), number_of[key.decode()])
+            for topic, _, _, unix, key, value in records
             if key is not None and value is not None
         ],
         list(checkouts),
@@ -125,9 +126,9 @@ def published(shop: Shop) -> int:
     return sum(ends_of(shop).values())
 
 
-def write(bootstrap: str, namespace: str, messages: Iterator[Message], total: int) -> None:
-    """Publishes the next ``total`` messages."""
-    producer = ck.Producer(
+def writer(bootstrap: str) -> ck.Producer:
+    """A producer for ``write``."""
+    return ck.Producer(
         {
             "bootstrap.servers": bootstrap,
             "partitioner": "murmur2_random",
@@ -135,10 +136,14 @@ def write(bootstrap: str, namespace: str, messages: Iterator[Message], total: in
             "queue.buffering.max.messages": IN_FLIGHT,
         }
     )
-    for topic, key, value in islice(messages, total):
+
+
+def write(producer: ck.Producer, namespace: str, messages: Iterator[Message], total: int) -> None:
+    """Publishes the next ``total`` messages. A topic that keeps the producer's time keeps the message's own."""
+    for topic, key, value, unix_ms in islice(messages, total):
         while True:
             try:
-                producer.produce(namespace + topic, value, key)
+                producer.produce(namespace + topic, value, key, timestamp=unix_ms)
                 break
             except BufferError:
                 producer.poll(0.1)
