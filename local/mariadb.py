@@ -64,6 +64,10 @@ class MariaDB(Server):
         return self.data / "mariadb.sock"
 
     @property
+    def _temporary(self) -> Path:
+        return self.home / "tmp"
+
+    @property
     def command(self) -> list[str]:
         own = {
             "bind-address": HOST,
@@ -72,6 +76,8 @@ class MariaDB(Server):
             "socket": "mariadb.sock",
             "pid-file": "mariadb.pid",
             "log-error": self.log,
+            # A server that starts deletes what looks like a temporary table there, whosever it is.
+            "tmpdir": self._temporary,
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
         }
@@ -83,6 +89,7 @@ class MariaDB(Server):
         ]
 
     def prepare(self) -> None:
+        self._temporary.mkdir(parents=True, exist_ok=True)
         made = self.home / "made"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if made.is_file():

@@ -92,6 +92,16 @@ def test_mariadb_is_set_up_as_the_services_rely_on(a_mariadb: MariaDB) -> None:
 
 
 @pytest.mark.database
+def test_mariadb_leaves_the_temporary_tables_of_another_one_alone(a_mariadb: MariaDB, tmp_path: Path) -> None:
+    """A server that starts deletes all temporary tables in its folder for them."""
+    restart(a_mariadb)
+    other = start_mariadb(tmp_path / "other")
+    folders = [Path(one.execute("SELECT @@tmpdir").split()[-1]) for one in (a_mariadb, other)]
+    other.stop()
+    assert folders == [a_mariadb.home / "tmp", other.home / "tmp"]
+
+
+@pytest.mark.database
 def test_mariadb_runs_where_the_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
     mariadb = start_mariadb(tmp_path / ("deep" * 30))
     assert len(str(mariadb.socket)) > 107
