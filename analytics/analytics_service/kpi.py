@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import time
+from collections.abc import Mapping
 
 from confluent_kafka.admin import AdminClient
 from rich.console import Console, RenderableType
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--window", help="how far to look back, from 30s to 10m (default: KPI_WINDOW, or 10m)")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--watch", action="store_true", help="stay, and show them live")
-    output.add_argument("--json", action="store_true", help="one JSON object")
+    output.add_argument("--json", action="store_true", help="every KPI, as one JSON object")
     arguments = parser.parse_args()
     settings = load(ReaderSettings, **({"kpi_window": arguments.window} if arguments.window else {}))
     engine = database.create(settings)
@@ -44,7 +45,7 @@ def main() -> None:
         _watch(settings, engine, broker)
         return
     try:
-        now = _kpis(settings, engine, broker)
+        now = _kpis(settings, engine, broker, kpis.ALL if arguments.json else kpis.SHOWN)
     except Unavailable as failure:
         raise UserError(str(failure)) from None
     if arguments.json:
@@ -59,7 +60,7 @@ def _watch(settings: ReaderSettings, engine: Engine, broker: Broker) -> None:
         with Live(shown, auto_refresh=False, screen=False) as live:
             while True:
                 try:
-                    shown = kpis.table(_kpis(settings, engine, broker))
+                    shown = kpis.table(_kpis(settings, engine, broker, kpis.SHOWN))
                 except Unavailable as failure:
                     shown = Text(f"waiting: {failure}")
                 live.update(shown, refresh=True)
@@ -68,14 +69,14 @@ def _watch(settings: ReaderSettings, engine: Engine, broker: Broker) -> None:
         return
 
 
-def _kpis(settings: ReaderSettings, engine: Engine, broker: Broker) -> kpis.Kpis:
+def _kpis(settings: ReaderSettings, engine: Engine, broker: Broker, views: Mapping[str, str]) -> kpis.Kpis:
     try:
         lag = broker.lag()
     except Unavailable:
         lag = None
     try:
         with engine.connect() as connection:
-            return kpis.read(connection, settings.kpi_window, lag)
+            return kpis.read(connection, settings.kpi_window, lag, views)
     except DBAPIError as error:
         raise explain(error, settings) from None
 

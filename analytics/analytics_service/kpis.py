@@ -1,92 +1,138 @@
 """The KPIs, as the views of sql/ define them, and how they look."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from sqlalchemy import Connection, text
 
 Row = Mapping[str, Any]
 
+SHOWN: Mapping[str, str] = {
+    "funnel": "step_no",
+    "checkout": "",
+    "order": "",
+    "order_cohort": "",
+    "revenue": "gross DESC, currency",
+    "duration": "step_no",
+    "stuck_order": "seconds DESC, order_id",
+    "dead_letter": "dead_letters DESC, reason",
+    "events": "topic",
+}
+"""The views that the table shows, without ``kpi_``, and how their rows are ordered; "": always one row."""
+
+ALL: Mapping[str, str] = {
+    **SHOWN,
+    "top_product": "revenue DESC, product_id, currency",
+    "country": "country, currency",
+    "customer": "",
+    "open_order": "FIELD(status, 'NEW', 'MERCHANT_ACCEPTED', 'SHIPPED', 'DISPUTED'), oldest_seconds",
+    **{
+        f"{series}_{bucket}": f"at{own}"
+        for series, own in (("checkout", ""), ("order", ""), ("revenue", ", currency"), ("events", ", topic"))
+        for bucket in ("10s", "minute")
+    },
+}
+"""Every view, likewise."""
+
+MOST_STUCK = 100
+"""kpi_stuck_order names no more."""
+MOST_CURRENCIES = 3
+"""In the table, so that it keeps its height."""
+
 
 @dataclass(frozen=True)
 class Kpis:
-    """What the views say of the last ``window`` seconds; fields hold the views' columns. ``lag``: messages that are
-    in Kafka and not yet stored; None: not known."""
+    """What the views say of the last ``window`` seconds. ``views`` holds their rows by their names without ``kpi_``.
+    ``lag``: messages that are in Kafka and not yet stored; None: not known."""
 
     window: int
     at: datetime
-    funnel: list[Row]
-    checkout: Row
-    order: Row
-    revenue: list[Row]
-    orders_in_flight: int
-    dead_letters: Row
-    events: list[Row]
     lag: int | None
+    views: Mapping[str, list[Row]]
+
+    def one(self, view: str) -> Row:
+        """The row of a view that always has one."""
+        (row,) = self.views[view]
+        return row
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON values: amounts as numbers, times in ISO 8601."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        """The same as JSON values: amounts as numbers, times in ISO 8601; the one row where there always is one."""
+        views = {view: rows if ALL[view] else rows[0] for view, rows in self.views.items()}
+        return {name: _plain(value) for name, value in {**vars(self), **views}.items() if name != "views"}
 
 
-def read(connection: Connection, window: int, lag: int | None) -> Kpis:
+def read(connection: Connection, window: int, lag: int | None, views: Mapping[str, str] = SHOWN) -> Kpis:
     """The KPIs as of now. Raises DBAPIError."""
     connection.execute(text("SET @kpi_window = :window"), {"window": window})
 
-    def rows(view: str) -> list[Row]:
-        return [dict(row) for row in connection.execute(text(f"SELECT * FROM {view}")).mappings()]
+    def rows(view: str, order: str) -> list[Row]:
+        query = f"SELECT * FROM kpi_{view}" + (f" ORDER BY {order}" if order else "")
+        return [dict(row) for row in connection.execute(text(query)).mappings()]
 
-    return Kpis(
-        window=window,
-        at=datetime.now(UTC),
-        funnel=sorted(rows("kpi_funnel"), key=lambda step: int(step["step_no"])),
-        checkout=rows("kpi_checkout")[0],
-        order=rows("kpi_order")[0],
-        revenue=rows("kpi_revenue"),
-        orders_in_flight=int(rows("kpi_orders_in_flight")[0]["orders_in_flight"]),
-        dead_letters=rows("kpi_dead_letters")[0],
-        events=rows("kpi_events"),
-        lag=lag,
-    )
+    return Kpis(window, datetime.now(UTC), lag, {view: rows(view, order) for view, order in views.items()})
 
 
-def table(kpis: Kpis) -> Table:
-    """The funnel, and the other figures below it. 80 columns wide."""
-    both = Table.grid()
-    both.add_row(_funnel(kpis))
-    both.add_row(_figures(kpis))
-    return both
+def table(kpis: Kpis) -> Group:
+    """The funnel, durations and revenue, and the other figures below them: 80 columns, some 24 lines."""
+    return Group(_funnel(kpis), "", _durations(kpis), "", _revenue(kpis), "", _figures(kpis))
+
+
+def _table(first: str, *others: str) -> Table:
+    """An empty table: names on the left, numbers on the right."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    made.add_column(first, no_wrap=True)
+    for heading in others:
+        made.add_column(heading, justify="right", no_wrap=True)
+    return made
 
 
 def _funnel(kpis: Kpis) -> Table:
-    funnel = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    funnel.add_column(f"checkouts created in the last {_window(kpis.window)}", no_wrap=True)
-    for heading in ("reached", "dropped", "drop-off"):
-        funnel.add_column(heading, justify="right", no_wrap=True)
-    for step in kpis.funnel:
-        dropped = "" if step["dropped"] is None else _count(step["dropped"])
-        drop_off = "" if step["dropped"] is None else _share(step["drop_off"])
-        funnel.add_row(step["status"], _count(step["checkouts"]), dropped, drop_off)
+    funnel = _table(f"checkouts created in the last {_window(kpis.window)}", "entered", "went on", "dropped", "share")
+    for step in kpis.views["funnel"]:
+        counts = (_count(step[name]) for name in ("entered", "went_on", "dropped"))
+        funnel.add_row(step["status"], *counts, _share(step["share"]))
     return funnel
 
 
+def _durations(kpis: Kpis) -> Table:
+    durations = _table("seconds that a step takes", "ended", "p50", "p90", "p99")
+    for step in kpis.views["duration"]:
+        times = (_seconds(step[name]) for name in ("p50", "p90", "p99"))
+        durations.add_row(step["step"], _count(step["entities"]), *times)
+    return durations
+
+
+def _revenue(kpis: Kpis) -> Table:
+    revenue = _table("revenue", "orders", "gross", "completed", "disputed", "per order", "items")
+    for row in kpis.views["revenue"][:MOST_CURRENCIES]:
+        amounts = (_money(row[name]) for name in ("gross", "completed", "disputed", "average_order_value"))
+        revenue.add_row(row["currency"], _count(row["orders"]), *amounts, f"{row['items_per_order'] or 0:.1f}")
+    return revenue
+
+
 def _figures(kpis: Kpis) -> Table:
-    letters = kpis.dead_letters
+    checkout, order, cohort = kpis.one("checkout"), kpis.one("order"), kpis.one("order_cohort")
+    letters, events = kpis.views["dead_letter"], kpis.views["events"]
+    stuck = len(kpis.views["stuck_order"])
+    fresh = [row["freshness_seconds"] for row in events if row["freshness_seconds"] is not None]
     cells = [
-        ("CheckoutSubmitted / created", _share(kpis.checkout["conversion"])),
-        ("orders placed", _count(kpis.order["placed"])),
-        ("COMPLETED / NEW", _share(kpis.order["completion"])),
-        ("orders in flight", _count(kpis.orders_in_flight)),
-        ("DISPUTED / NEW", _share(kpis.order["dispute_share"])),
-        ("dead letters (unsettled)", f"{_count(letters['dead_letters'])} ({_count(letters['unsettled'])})"),
-        ("revenue", _money((row["currency"], row["revenue"]) for row in kpis.revenue)),
-        ("events per second", f"{sum(row['per_second'] for row in kpis.events):,.1f}"),
-        ("average order value", _money((row["currency"], row["average_order_value"]) for row in kpis.revenue)),
+        ("conversion", _share(checkout["conversion"])),
+        ("abandonment", _share(checkout["abandonment"])),
+        ("orders placed", _count(order["placed"])),
+        ("COMPLETED / placed", _share(order["completion"])),
+        ("orders in flight", _count(cohort["in_flight"])),
+        ("DISPUTED / placed", _share(order["dispute_activity"])),
+        ("orders stuck", f"{stuck}+" if stuck == MOST_STUCK else str(stuck)),
+        ("dispute rate", _share(cohort["dispute_rate"])),
+        ("dead letters (unsettled)", f"{_sum(letters, 'dead_letters')} ({_sum(letters, 'unsettled')})"),
+        ("events per second", f"{sum(row['per_second'] for row in events):,.1f}"),
+        ("newest event, seconds ago", _seconds(min(fresh, default=None))),
         ("lag", "?" if kpis.lag is None else _count(kpis.lag)),
     ]
     figures = Table.grid(padding=(0, 2))
@@ -105,12 +151,20 @@ def _count(number: Any) -> str:
     return f"{int(number):,}"
 
 
+def _sum(rows: Iterable[Row], column: str) -> str:
+    return _count(sum(row[column] for row in rows))
+
+
 def _share(share: Any) -> str:
     return "-" if share is None else f"{float(share):.1%}"
 
 
-def _money(amounts: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"{amount:,.2f} {currency}" for currency, amount in amounts) or "-"
+def _seconds(seconds: Any) -> str:
+    return "-" if seconds is None else f"{seconds:,.1f}"
+
+
+def _money(amount: Any) -> str:
+    return f"{amount:,.2f}"
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from local.kafka import Kafka
 from local.mariadb import MariaDB
 from tests import databases
 from tests.analytics.business import Topics
+from tests.analytics.facts import Facts
 from tests.analytics.world import Shop
 from tests.databases import Databases
 
@@ -44,6 +45,12 @@ def engine(mariadb: MariaDB, database: str) -> Iterator[Engine]:
     made = writer(AnalyticsSettings(mariadb_port=mariadb.port, mariadb_database=database))
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def facts(engine: Engine, mariadb: MariaDB, database: str) -> Facts:
+    """An empty database to put rows into."""
+    return Facts(engine, mariadb.port, database)
 
 
 @pytest.fixture
