@@ -7,7 +7,8 @@
 -- address in the transaction of the first message that refers to it, and the auditor verifies every reference.
 --
 -- Every index costs ingest time. by_checkout, by_order: the life of one entity. by_time: a window of time; with the id
--- in it, the KPIs count entities without touching their rows. by_user: whether a customer has ordered before.
+-- in it, the KPIs count entities without touching their rows. by_user: whether a customer has ordered before; its
+-- order keeps what is written together on one page per customer.
 
 USE analytics;
 
@@ -84,7 +85,7 @@ CREATE TABLE IF NOT EXISTS `order` (
   PRIMARY KEY (log_id, kafka_partition, kafka_offset),
   KEY by_order (order_id, status),
   KEY by_time (kafka_timestamp, status, order_id),
-  KEY by_user (user_id, status, order_id)
+  KEY by_user (user_id, order_id, status)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   COMMENT 'One row per message of topic order';
 

@@ -10,34 +10,23 @@ USE analytics;
 -- kpi_duration: seconds that the steps took which ended in the window; always one row per step.
 --   step_no, step  1 'checkout' (created -> CheckoutSubmitted), 2 'accept' (NEW -> MERCHANT_ACCEPTED),
 --                  3 'ship' (MERCHANT_ACCEPTED -> SHIPPED of the order), 4 'deliver' (SHIPPED -> DELIVERED of the
---                  fulfillment)
---   entities       checkouts, orders or fulfillments that ended it; one whose beginning is not stored does not count
+--                  fulfillment); what an entity begins with has the time created_at, which each of its messages tells
+--   entities       checkouts, orders or fulfillments that ended it, each once; 'ship' without an order's acceptance
+--                  does not count
 --   p50, p90, p99  percentiles by nearest rank: so many of them took at most this long; NULL where none ended
 CREATE OR REPLACE VIEW kpi_duration AS
 WITH ended AS (
-  SELECT 1 AS step_no, TIMESTAMPDIFF(
-           MICROSECOND,
-           MIN(CASE WHEN event.status = 'created' THEN COALESCE(updated_at, kafka_timestamp) END),
-           MIN(CASE WHEN event.status = 'CheckoutSubmitted' THEN COALESCE(updated_at, kafka_timestamp) END)
-         ) / 1e6 AS took
-  FROM (SELECT DISTINCT checkout_id FROM checkout FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_since() AND status = 'CheckoutSubmitted') AS entity
-  STRAIGHT_JOIN checkout AS event USING (checkout_id)
-  WHERE event.status IN ('created', 'CheckoutSubmitted')
+  SELECT 1 AS step_no,
+         TIMESTAMPDIFF(MICROSECOND, MIN(created_at), MIN(COALESCE(updated_at, kafka_timestamp))) / 1e6 AS took
+  FROM checkout FORCE INDEX (by_time)
+  WHERE kafka_timestamp >= kpi_since() AND status = 'CheckoutSubmitted'
   GROUP BY checkout_id
-  HAVING MIN(CASE WHEN event.status = 'CheckoutSubmitted' THEN kafka_timestamp END) >= kpi_since()
   UNION ALL
-  SELECT 2 AS step_no, TIMESTAMPDIFF(
-           MICROSECOND,
-           MIN(CASE WHEN event.status = 'NEW' THEN COALESCE(updated_at, kafka_timestamp) END),
-           MIN(CASE WHEN event.status = 'MERCHANT_ACCEPTED' THEN COALESCE(updated_at, kafka_timestamp) END)
-         ) / 1e6 AS took
-  FROM (SELECT DISTINCT order_id FROM `order` FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_since() AND status = 'MERCHANT_ACCEPTED') AS entity
-  STRAIGHT_JOIN `order` AS event USING (order_id)
-  WHERE event.status IN ('NEW', 'MERCHANT_ACCEPTED')
+  SELECT 2 AS step_no,
+         TIMESTAMPDIFF(MICROSECOND, MIN(created_at), MIN(COALESCE(updated_at, kafka_timestamp))) / 1e6 AS took
+  FROM `order` FORCE INDEX (by_time)
+  WHERE kafka_timestamp >= kpi_since() AND status = 'MERCHANT_ACCEPTED'
   GROUP BY order_id
-  HAVING MIN(CASE WHEN event.status = 'MERCHANT_ACCEPTED' THEN kafka_timestamp END) >= kpi_since()
   UNION ALL
   SELECT 3 AS step_no, TIMESTAMPDIFF(
            MICROSECOND,
@@ -49,19 +38,12 @@ WITH ended AS (
   STRAIGHT_JOIN `order` AS event USING (order_id)
   WHERE event.status IN ('MERCHANT_ACCEPTED', 'SHIPPED')
   GROUP BY order_id
-  HAVING MIN(CASE WHEN event.status = 'SHIPPED' THEN kafka_timestamp END) >= kpi_since()
   UNION ALL
-  SELECT 4 AS step_no, TIMESTAMPDIFF(
-           MICROSECOND,
-           MIN(CASE WHEN event.status = 'SHIPPED' THEN COALESCE(updated_at, kafka_timestamp) END),
-           MIN(CASE WHEN event.status = 'DELIVERED' THEN COALESCE(updated_at, kafka_timestamp) END)
-         ) / 1e6 AS took
-  FROM (SELECT DISTINCT order_id, fulfillment_id FROM fulfillment FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_since() AND status = 'DELIVERED') AS entity
-  STRAIGHT_JOIN fulfillment AS event USING (order_id, fulfillment_id)
-  WHERE event.status IN ('SHIPPED', 'DELIVERED')
-  GROUP BY order_id, fulfillment_id
-  HAVING MIN(CASE WHEN event.status = 'DELIVERED' THEN kafka_timestamp END) >= kpi_since()
+  SELECT 4 AS step_no,
+         TIMESTAMPDIFF(MICROSECOND, MIN(created_at), MIN(COALESCE(updated_at, kafka_timestamp))) / 1e6 AS took
+  FROM fulfillment FORCE INDEX (by_time)
+  WHERE kafka_timestamp >= kpi_since() AND status = 'DELIVERED'
+  GROUP BY fulfillment_id
 ), ranked AS (
   SELECT step_no, took, CUME_DIST() OVER (PARTITION BY step_no ORDER BY took) AS part
   FROM ended WHERE took IS NOT NULL

@@ -2,25 +2,16 @@
 
 import argparse
 import time
-from datetime import UTC, datetime
 
 from rich.console import Console
 
+from shop.edges import times
 from shop.edges.process import run, tune_interpreter
 from shop.runtime.errors import UserError
 from truth.business import Business
 from truth.opened import Span, opened
 from truth.reckoning import Reckoning
 from truth.table import as_json, tables
-
-
-def moment(text: str) -> datetime:
-    """A time in ISO 8601; without an offset it is UTC."""
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2027-01-15T08:00:00Z") from None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def arguments() -> argparse.Namespace:
@@ -31,18 +22,17 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     span = "take only checkouts created (as the broker's clock tells) {} this time: ISO 8601, UTC"
-    parser.add_argument("--from", dest="since", metavar="TIME", type=moment, help=span.format("at or after"))
-    parser.add_argument("--to", dest="until", metavar="TIME", type=moment, help=span.format("before"))
-    options = parser.parse_args()
-    if options.since and options.until and options.since >= options.until:
-        parser.error("--from must be a time before --to")
-    return options
+    parser.add_argument("--from", dest="since", metavar="TIME", help=span.format("at or after"))
+    parser.add_argument("--to", dest="until", metavar="TIME", help=span.format("before"))
+    return parser.parse_args()
 
 
 def main() -> None:
     """Reckons and prints. Raises UserError for what keeps it from doing so."""
     options = arguments()
-    span = Span(options.since, options.until)
+    span = Span(times.parse("--from", options.since), times.parse("--to", options.until))
+    if span.since and span.until and span.since >= span.until:
+        raise UserError("--from must be before --to: there is nothing to reckon between them")
     business = Business.load()
     reckoning = Reckoning(business.rules())
     tune_interpreter()

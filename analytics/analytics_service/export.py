@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +18,7 @@ from analytics_service import extract
 from analytics_service.cells import line
 from analytics_service.extract import Period, Source
 from analytics_service.settings import ReaderSettings
-from shop.edges import database
+from shop.edges import database, times
 from shop.edges.database import explain
 from shop.edges.process import run
 from shop.edges.settings import load
@@ -50,7 +49,7 @@ def main() -> None:
     """Exports. Raises UserError where something that was asked for is not there, not possible or not answering."""
     arguments = _arguments()
     settings = load(ReaderSettings, **({"kpi_window": arguments.window} if arguments.window else {}))
-    period = Period(_time("--from", arguments.since), _time("--to", arguments.until))
+    period = Period(times.parse("--from", arguments.since), times.parse("--to", arguments.until))
     engine = database.create(settings, read_timeout=REPLY_SECONDS)
     try:
         with engine.connect() as connection:
@@ -98,18 +97,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--raw", action="store_true", help="for programs: nothing is made safe for spreadsheets")
     return parser.parse_args()
-
-
-def _time(option: str, given: str | None) -> datetime | None:
-    if given is None:
-        return None
-    try:
-        time = datetime.fromisoformat(given)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise UserError(
-            f"{option} {given} is no time: write it like 2027-01-15T08:00:00 (UTC) or 2027-01-15T09:00:00+01:00"
-        ) from None
 
 
 def _check(source: Source, period: Period, window: str | None) -> None:

@@ -1,6 +1,6 @@
 """Facts made by hand at a known time, and what the KPI views say of them then."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -39,23 +39,25 @@ class Facts:
     _offsets: Iterator[int] = field(default_factory=count)
 
     def checkout(self, number: int, *events: tuple[str, float], key: str | None = None, **columns: object) -> None:
-        """Messages of one checkout, each a status and its time."""
+        """Messages of one checkout, each a status and its time; the first is what it was created with."""
         for status, at in events:
-            self._insert("checkout", status, at, {"checkout_id": key or identifier(number), **self._cart(columns)})
+            self._insert(
+                "checkout", status, at, events, {"checkout_id": key or identifier(number), **self._cart(columns)}
+            )
 
     def order(self, number: int, *events: tuple[str, float], **columns: object) -> None:
         """Messages of one order, likewise."""
         ids = {"order_id": order_id_of(identifier(number)), "checkout_id": identifier(number)}
         more = {"payment_method": "invoice", "address_id": _id(ADDRESSES["DE"])}
         for status, at in events:
-            self._insert("order", status, at, {**ids, **more, **self._cart(columns)})
+            self._insert("order", status, at, events, {**ids, **more, **self._cart(columns)})
 
     def fulfillment(self, number: int, *events: tuple[str, float], **columns: object) -> None:
         """Messages of the fulfillment of one order, likewise."""
         order_id = order_id_of(identifier(number))
         for status, at in events:
             ids = {"order_id": order_id, "fulfillment_id": fulfillment_id_of(order_id)}
-            self._insert("fulfillment", status, at, {**ids, **columns})
+            self._insert("fulfillment", status, at, events, {**ids, **columns})
 
     def cart(self, number: int, *lines: tuple[str, int, str]) -> str:
         """Stores a cart of product, quantity and price; returns its id."""
@@ -95,9 +97,11 @@ class Facts:
         found = self.read(window).as_json()[name]
         return found if isinstance(found, list) else [found]
 
-    def _insert(self, table: str, status: str, at: float, columns: Mapping[str, object]) -> None:
+    def _insert(
+        self, table: str, status: str, at: float, life: Sequence[tuple[str, float]], columns: Mapping[str, object]
+    ) -> None:
         place = {"log_id": LOGS[table], "kafka_partition": 0, "kafka_offset": next(self._offsets)}
-        times = {"kafka_timestamp": time(at), "created_at": time(at), "updated_at": time(at)}
+        times = {"kafka_timestamp": time(at), "created_at": time(life[0][1]), "updated_at": time(at)}
         self.insert(table, {**place, **times, "status": status, **columns})
 
     @staticmethod

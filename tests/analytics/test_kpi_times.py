@@ -39,22 +39,32 @@ def test_percentiles_are_by_nearest_rank(facts: Facts) -> None:
 
 
 def test_the_broker_s_time_stands_in_for_a_missing_one(facts: Facts) -> None:
-    facts.order(1, (NEW, 50), updated_at=time(52))
-    facts.order(1, (ACCEPTED, 40), updated_at=None)
+    facts.order(1, (ACCEPTED, 40), created_at=time(52), updated_at=None)
     assert durations(facts)["accept"] == (1, 12, 12, 12)
-    facts.order(2, (NEW, 50), updated_at=None)
-    facts.order(2, (ACCEPTED, 40), updated_at=time(30))
-    assert durations(facts)["accept"] == (2, 12, 20, 20)
+    facts.order(2, (ACCEPTED, 40), created_at=time(52), updated_at=time(30))
+    assert durations(facts)["accept"] == (2, 12, 22, 22)
+    facts.order(2, (SHIPPED, 20), updated_at=None)
+    assert durations(facts)["ship"] == (1, 10, 10, 10)
+    facts.order(1, (SHIPPED, 20), updated_at=time(15))
+    assert durations(facts)["ship"] == (2, 10, 25, 25)
 
 
-def test_a_repeated_end_or_one_without_a_beginning_is_no_step(facts: Facts) -> None:
-    facts.order(-1, (NEW, 800), (ACCEPTED, 700), (ACCEPTED, 50))
+def test_an_entity_ends_a_step_once_and_with_the_first_message_that_says_so(facts: Facts) -> None:
     facts.order(2, (NEW, 60), (NEW, 58), (ACCEPTED, 50), (ACCEPTED, 40))
-    facts.order(3, (NEW, 60), (ACCEPTED, 40))
-    facts.order(4, (NEW, 60), (ACCEPTED, 30))
-    for number in (5, 6, 7):
-        facts.order(number, (ACCEPTED, 50))
-    assert durations(facts)["accept"] == (3, 20, 30, 30)
+    facts.order(3, (NEW, 60), (ACCEPTED, 40), (SHIPPED, 30), (SHIPPED, 25))
+    facts.fulfillment(3, (SHIPPED, 35), (DELIVERED, 20), (DELIVERED, 10))
+    facts.checkout(3, (CREATED, 90), (SUBMITTED, 70), (SUBMITTED, 65))
+    assert durations(facts) == {
+        "checkout": (1, 20, 20, 20),
+        "accept": (2, 10, 20, 20),
+        "ship": (1, 10, 10, 10),
+        "deliver": (1, 15, 15, 15),
+    }
+
+
+def test_an_order_that_is_shipped_and_was_never_accepted_is_not_timed(facts: Facts) -> None:
+    facts.order(4, (NEW, 60), (SHIPPED, 30))
+    assert durations(facts)["ship"] == (0, None, None, None)
 
 
 def test_open_orders_are_counted_by_status_and_age(facts: Facts) -> None:

@@ -139,5 +139,6 @@ def test_a_broker_that_is_away_is_named(world: RealWorld) -> None:
 
 def test_a_wrong_setting_or_time_is_named(world: RealWorld) -> None:
     assert "CONVERSION" in refusal(world, CONVERSION="much")
-    assert "--from" in refusal(world, "--from", "yesterday")
+    for no_time in ("yesterday", "0001-01-01T00:00+10:00"):
+        assert f"--from {no_time} is no time" in refusal(world, "--from", no_time)
     assert "--from must be" in refusal(world, "--from", "2027-01-15T09:00Z", "--to", "2027-01-15T10:00+02:00")
