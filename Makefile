@@ -63,7 +63,7 @@ bench: python ## measure everything but growth, beside its references (QUICK=1: 
 bench-runtime: ARGS = runtime
 bench-runtime: bench ## only transitions per second through one service, beside a bare loop
 
-bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (half an hour, 20 GB)
+bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (15 minutes, 20 GB)
 	@$(LOCAL) ensure binaries tools
 	@$(WITH_SERVICES) $(TOOL) bench.growth
 
