@@ -25,9 +25,9 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), cache_logger_on_first_use=True)
     tune_interpreter()
     began, figures = time.monotonic(), []
-    for name in wanted:
-        print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
-        with stage(quick) as servers:
+    with stage(quick) as servers:
+        for name in wanted:
+            print(f"{name} ({time.monotonic() - began:.0f} s)", flush=True)
             figures += MEASURES[name].measure(servers)
     record(figures)
     print(f"{time.monotonic() - began:.0f} s, bench/results.json is written")

@@ -213,7 +213,9 @@ class Ingest:
             first = self._consumer.poll(IDLE_SECONDS)
             messages = [] if first is None else [first]
         else:
-            patience = max(0.0, batch.opened_at + self._settings.batch_seconds - time.monotonic())
+            left = batch.opened_at + self._settings.batch_seconds - time.monotonic()
+            # One that is old already waits for the database, which is asked again after the same time.
+            patience = left if left > 0 else self._settings.batch_seconds
             room = max(1, self._settings.batch_messages - len(batch))
             messages = self._consumer.consume(min(CHUNK, room), patience)
         self._receive(messages)
@@ -259,11 +261,7 @@ class Ingest:
 
     def _hand_over_when_due(self, stop: Callable[[], bool]) -> None:
         batch = self._batch
-        if batch is None or not (
-            len(batch) >= self._settings.batch_messages
-            or batch.size >= BATCH_BYTES
-            or time.monotonic() - batch.opened_at >= self._settings.batch_seconds
-        ):
+        if batch is None or not self._is_due(batch):
             return
         self._batch = None
         paused = False
@@ -280,6 +278,13 @@ class Ingest:
                 self._receive([message])
         if paused and batch.generation == self._generation:
             _resume(self._consumer)
+
+    def _is_due(self, batch: Batch) -> bool:
+        """Whether it is full; or old, and no other one waits for the database: the further behind this is, the more
+        goes into one transaction."""
+        if len(batch) >= self._settings.batch_messages or batch.size >= BATCH_BYTES:
+            return True
+        return time.monotonic() - batch.opened_at >= self._settings.batch_seconds and not self._loader.has_queued
 
     # ---- offsets in Kafka, for tools that show the lag ------------------------------------------------------
 

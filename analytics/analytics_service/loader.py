@@ -43,6 +43,11 @@ class Loader:
         return True
 
     @property
+    def has_queued(self) -> bool:
+        """Whether a batch waits behind the one that is being stored."""
+        return not self._queue.empty()
+
+    @property
     def failure(self) -> Exception | None:
         """Why the present generation is not stored any further."""
         return self._failure

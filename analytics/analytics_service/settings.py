@@ -33,7 +33,7 @@ class AnalyticsSettings(_KpiSettings):
     kpi_every: float = Field(10.0, ge=1, le=3600, description="seconds between two KPI tables on the console")
     batch_messages: int = Field(2500, ge=1, le=50_000, description="messages in one transaction, at most")
     batch_seconds: float = Field(
-        0.1, gt=0, le=10, description="age in seconds at which a batch that is not full is stored"
+        0.02, gt=0, le=10, description="age in seconds at which a batch that is not full is stored"
     )
     queued_batches: int = Field(2, ge=1, le=16, description="batches that wait for the database, at most")
     accept_loss: bool = Field(

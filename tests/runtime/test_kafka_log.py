@@ -1,5 +1,6 @@
 """What the real log promises beyond the behaviour of the services on it."""
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from local.kafka import Kafka
 from shop.runtime.errors import TransactionFailed
 from shop.runtime.kafka import KafkaLog
-from shop.runtime.log import Committed, Offsets, TopicPartition
+from shop.runtime.log import Committed, Outgoing, TopicPartition
 from tests.runtime.real_world import REPLY, RealWorld
 from tests.runtime.world import rules_of
 
@@ -64,24 +65,38 @@ def test_stored_offsets_are_not_told_before_the_transaction_that_changes_them_ha
     world.close()
 
 
-def test_a_transaction_fails_and_the_next_producer_works_when_the_consumer_is_closed_meanwhile(kafka: Kafka) -> None:
+def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records_were_at_the_broker(
+    kafka: Kafka,
+) -> None:
     world = RealWorld(kafka.bootstrap)
-    consumers: list[ck.Consumer] = []
+    given_away = threading.Event()
 
-    def consumer(config: dict[str, Any]) -> ck.Consumer:
-        consumers.append(ck.Consumer(config))
-        return consumers[-1]
+    class SlowProducer(ck.Producer):
+        def flush(self, timeout: float = -1) -> int:
+            given_away.wait(timeout)
+            return super().flush(timeout)
 
-    def offsets() -> Offsets:
-        consumers[0].close()
-        return {PLACE: Committed(0, "")}
+    rules = rules_of("order")
+    first = KafkaLog(world.options("order", "0", rules), producer=SlowProducer)
+    second = KafkaLog(world.options("order", "1", rules))
+    first.open(stop=lambda: False)
+    world.until(lambda: bool(first.poll(1, 0.1).reassigned), "the first assignment")
+    first.renew()
+    held = first.assignment()
+    first.transact([Outgoing(0, b"key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
+    second.open(stop=lambda: False)
 
-    log = KafkaLog(world.options("order", "0", rules_of("order")), consumer=consumer)
-    log.open(stop=lambda: False)
-    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
-    log.renew()
-    log.transact([], offsets)
-    with pytest.raises(TransactionFailed, match="has left its group"):
-        log.outcome()
-    log.renew()
+    def shared() -> bool:
+        for log in (first, second):
+            log.poll(1, 0.1)
+        return bool(first.assignment() and second.assignment()) and first.assignment() != held
+
+    world.until(shared, "an assignment for each")
+    given_away.set()
+    with pytest.raises(TransactionFailed):
+        first.outcome()
+    first.renew()
+    assert world.records("order") == []
+    first.close()
+    second.close()
     world.close()

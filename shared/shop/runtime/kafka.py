@@ -184,7 +184,10 @@ class KafkaLog:
         self._producer.renew()
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        self._producer.transact(messages, offsets, self._member().consumer_group_metadata)
+        # Now, and not when the records are flushed: a member that has lost its partitions by then, and has joined anew,
+        # would store their offsets under its new generation. And the question would wait for a poll that is under way.
+        member = self._asked(lambda consumer: consumer.consumer_group_metadata())
+        self._producer.transact(messages, offsets, member)
 
     def outcome(self) -> Outcome | None:
         return self._producer.outcome()

@@ -56,9 +56,9 @@ class TransactionalProducer:
         self,
         messages: Iterable[Outgoing],
         offsets: Callable[[], Offsets],
-        membership: Callable[[], object],
+        member: object,
     ) -> None:
-        """See ``Log.transact``; ``membership`` gives the consumer's group metadata of the moment of its call."""
+        """See ``Log.transact``; ``member`` is the consumer's group metadata of the moment of the decision."""
         assert self._producer is not None, "renew comes first"
         assert self._under_way is None, "outcome comes first"
         producer, began = self._producer, time.monotonic()
@@ -72,7 +72,6 @@ class TransactionalProducer:
         def finish() -> Outcome:
             if _served(lambda: producer.flush(REPLY_SECONDS)):
                 raise TransactionTimedOut("the broker does not take the messages in time")
-            member = _asked(membership)
             _retried(lambda: producer.send_offsets_to_transaction(stored, member, REPLY_SECONDS))
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
             return Outcome(events, decided, time.monotonic() - began)
@@ -117,14 +116,6 @@ def _served(call: Callable[[], int]) -> int:
         return call()
     except MASKED as masked:
         raise TransactionFailed(f"the producer failed ({masked})") from None
-
-
-def _asked(membership: Callable[[], object]) -> object:
-    """The group metadata; the loop closes a consumer that was fenced, also while a transaction is under way."""
-    try:
-        return membership()
-    except RuntimeError as closed:
-        raise TransactionFailed(f"the member has left its group ({closed})") from None
 
 
 def _retried(call: Callable[[], None]) -> None:
