@@ -13,8 +13,8 @@ from tests.shop import SERVICES, Shop
 
 SPEED = 100
 RATES, QUICK_RATES = (4000, 6000, 8000, 11_000, 16_000, 22_000), (8000,)
-"""Checkouts per second that are tried, until a lag grows. The shop's own rate wanders around what it is told, and above
-a rate of its own the checkout service opens as many as it can."""
+"""Checkouts per second that are tried, until a lag grows. The shop's own rate wanders around what it is told, and
+above a rate of its own the checkout service opens as many as it can."""
 STEP_BACK = 0.9
 LOOK_SECONDS, HOLD_SECONDS = 12.0, 60.0
 QUICK_LOOK_SECONDS, QUICK_HOLD_SECONDS = 5.0, 10.0

@@ -50,11 +50,12 @@ class Arrivals:
     def _open(self, now: datetime, unix_ms: int, held: Sequence[int], partitions: int) -> tuple[int, Checkout]:
         number, checkout_id = self._id(unix_ms, held, partitions)
         cart = self._cart()
+        lines, amounts = zip(*cart, strict=True)
         return number, Checkout(
             checkout_id=checkout_id,
             user_id=self._random.choice(self._user_ids),
-            cart_items=cart,
-            total_amount=sum((line.price * line.quantity for line in cart), Decimal()),
+            cart_items=lines,
+            total_amount=sum(amounts, Decimal()),
             currency=CURRENCY,
             payment_method=None,
             shipping_address=None,
@@ -70,17 +71,17 @@ class Arrivals:
             if number in held:
                 return number, checkout_id
 
-    def _cart(self) -> tuple[CartItem, ...]:
+    def _cart(self) -> list[tuple[CartItem, Decimal]]:
         # At most 72 pieces, because 1 - random() is at least 2^-53: within the contract's bound for a cart.
         pieces = 1 + int(math.log(1.0 - self._random.random()) / math.log(MORE_IN_BASKET))
         chosen: dict[Product, int] = {}
         for _ in range(pieces):
             product = self._catalogue.choose(self._random.random())
             chosen[product] = chosen.get(product, 0) + 1
-        return tuple([_line(product, quantity) for product, quantity in chosen.items()])
+        return [_line(product, quantity) for product, quantity in chosen.items()]
 
 
 @lru_cache(maxsize=4096)
-def _line(product: Product, quantity: int) -> CartItem:
-    """The same few hundred products are bought in the same small quantities, over and over."""
-    return CartItem(product_id=product.product_id, quantity=quantity, price=product.price)
+def _line(product: Product, quantity: int) -> tuple[CartItem, Decimal]:
+    """A line and its amount. The same few hundred products are bought in the same small quantities, over and over."""
+    return CartItem(product_id=product.product_id, quantity=quantity, price=product.price), product.price * quantity

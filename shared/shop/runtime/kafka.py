@@ -184,8 +184,8 @@ class KafkaLog:
         self._producer.renew()
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        # Now, and not when the records are flushed: a member that has lost its partitions by then, and has joined anew,
-        # would store their offsets under its new generation. And the question would wait for a poll that is under way.
+        # Not when the records are flushed: a member that has lost its partitions by then and has joined
+        # anew would store their offsets under its new generation. And the answer would wait for a poll under way.
         member = self._asked(lambda consumer: consumer.consumer_group_metadata())
         self._producer.transact(messages, offsets, member)
 

@@ -126,6 +126,7 @@ class Processor:
             if end.partition in self._tenure.partitions:
                 self._tenure.partitions[end.partition].read_end(end.topic, end.offset)
         if self._project(elapsed) and self._is_live(unix, elapsed):
+            self._admit(unix, elapsed)
             self._conclude()
             self._resolve_doubts(elapsed)
             self._push_back()
@@ -164,20 +165,19 @@ class Processor:
             if event is not None:
                 room -= 1
                 yield event
-        births = self._births(unix, elapsed, room)
+        tenure.more_is_due = len(tenure.arrived) >= room
+        births, tenure.arrived = tenure.arrived[:room], tenure.arrived[room:]
         self.counts["opened"] += len(births)
-        tenure.more_is_due = len(births) >= room
-        yield from births
+        for number, event in births:
+            yield tenure.partitions[number].give_birth(event, unix, elapsed)
 
-    def _births(self, unix: float, elapsed: float, most: int) -> list[Outgoing]:
-        if self._source is None or most <= 0:
-            return []
-        partitions = self._tenure.partitions
-        total = self._tenure.topics[self._rules.topic].partitions
-        return [
-            partitions[number].give_birth(event, unix, elapsed)
-            for number, event in self._source.arrivals(elapsed, timestamp(unix), sorted(partitions), total, most)
-        ]
+    def _admit(self, unix: float, elapsed: float) -> None:
+        """Takes in who arrived, while the broker commits what was decided before."""
+        tenure = self._tenure
+        room = self._most_events - len(tenure.arrived)
+        if self._source is not None and room > 0:
+            total = tenure.topics[self._own_topic].partitions
+            tenure.arrived += self._source.arrivals(elapsed, timestamp(unix), sorted(tenure.partitions), total, room)
 
     def _commit(self, messages: Iterable[Outgoing]) -> None:
         """One transaction: the events, and the offset of every partition held, so that a member that lost its
@@ -345,7 +345,8 @@ class Processor:
         if self._tenure.live:
             earliest = self._tenure.committed_at + self._limits.transaction_interval
             arrival = self._source.next_arrival() if self._source is not None else None
-            for due in (self._tenure.next_due, arrival):
+            arrived = elapsed if self._tenure.arrived else None
+            for due in (self._tenure.next_due, arrival, arrived):
                 if due is not None:
                     wake = min(wake, max(due, earliest))
         return max(0.0, wake - elapsed)

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from shop.contract.events import Event
 from shop.contract.rules import Rules
 from shop.runtime.entity import Entity, Input, Trigger
 from shop.runtime.errors import Unavailable, UserError
@@ -36,6 +37,8 @@ class Tenure:
     committed_at: float = float("-inf")
     more_is_due: bool = False
     pushed_back: bool = False
+    arrived: list[tuple[int, Event]] = field(default_factory=list)
+    """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
