@@ -83,7 +83,7 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.until(lambda: bool(first.poll(1, 0.1).reassigned), "the first assignment")
     first.renew()
     held = first.assignment()
-    first.transact([Outgoing(0, b"key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
+    first.transact([Outgoing(0, "key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
     second.open(stop=lambda: False)
 
     def shared() -> bool:

@@ -168,8 +168,8 @@ class Processor:
         tenure.more_is_due = len(tenure.arrived) >= room
         births, tenure.arrived = tenure.arrived[:room], tenure.arrived[room:]
         self.counts["opened"] += len(births)
-        for number, event in births:
-            yield tenure.partitions[number].give_birth(event, unix, elapsed)
+        for number, first in births:
+            yield tenure.partitions[number].give_birth(first, unix, elapsed)
 
     def _admit(self, unix: float, elapsed: float) -> None:
         """Takes in who arrived, while the broker commits what was decided before."""
