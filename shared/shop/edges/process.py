@@ -54,7 +54,7 @@ def tune_interpreter() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     sys.setswitchinterval(0.0002)
 
 
