@@ -9,8 +9,10 @@ SERVICES := checkout order fulfillment analytics
 EMPTY :=
 # The services are not installed where the tools are.
 WITH_SERVICES := PYTHONPATH=$(subst $(EMPTY) $(EMPTY),:,$(SERVICES))
-# Without KAFKA_PORT the settings of analytics hold, and its .env; MARIADB_PORT is one of them already.
-IN_ANALYTICS := cd analytics && exec $(if $(KAFKA_PORT),env KAFKA_BOOTSTRAP='[::1]:$(KAFKA_PORT)') venv/bin/python -m
+# Our programs log in, two ports above the one for everybody. Without KAFKA_PORT the settings of a program hold, and
+# its .env; MARIADB_PORT is one of them already.
+AT_KAFKA := $(if $(KAFKA_PORT),KAFKA_BOOTSTRAP='[::1]:$(shell expr $(KAFKA_PORT) + 2)')
+IN_ANALYTICS := cd analytics && $(AT_KAFKA) exec venv/bin/python -m
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -37,7 +39,7 @@ export: analytics ## write a table or view as CSV: ARGS='order --output order.cs
 	@$(IN_ANALYTICS) analytics_service.export --folder '$(CURDIR)' $(ARGS)
 
 truth: tools ## say what the KPIs must be once everything has settled, from the opened checkouts and the rules alone
-	@$(WITH_SERVICES) $(if $(KAFKA_PORT),KAFKA_BOOTSTRAP='[::1]:$(KAFKA_PORT)') $(TOOL) truth $(ARGS)
+	@$(AT_KAFKA) $(WITH_SERVICES) $(TOOL) truth $(ARGS)
 
 audit: analytics ## recompute everything from the topics and say which rule is broken where
 	@$(IN_ANALYTICS) analytics_service.audit $(ARGS)

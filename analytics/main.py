@@ -5,7 +5,6 @@ import time
 
 import structlog
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
 
 from analytics_service import kafka
 from analytics_service.console import KpiConsole
@@ -40,7 +39,7 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     streams = Streams(settings.namespace)
     engine = writer(settings)
     database.wait_until_ready(engine, settings, stop, time.sleep)
-    broker = Broker(AdminClient(kafka.client(settings, client_logger)), streams, settings.kafka_bootstrap)
+    broker = Broker(kafka.client(settings, client_logger), streams)
     broker.wait_until_ready(stop, time.sleep)
     if stop():
         return

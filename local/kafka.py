@@ -1,14 +1,20 @@
-"""The real Kafka: one node, broker and controller in one process, on [::1]."""
+"""The real Kafka: one node, broker and controller in one process, on [::1].
+
+Four listeners: OPEN for everybody, who may read; LOGIN for whoever has a name and a password; INTERNAL and CONTROLLER
+for the node itself, with a password that nobody else has. What a name may do is said by init-kafka.sh.
+"""
 
 import base64
 import contextlib
 import os
+import secrets
 import socket
 import struct
 import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from local.binaries import Binaries
 from local.errors import Refusal
@@ -16,12 +22,28 @@ from local.server import HOST, Server
 
 NODE = 1
 LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
+ADMIN_PASSWORD = "adminpw"
+"""A workshop's; KAFKA_ADMIN_PASSWORD is another one."""
+PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 
 # One node, one machine: a copy of nothing, few partitions so that it starts fast, small buffers.
 PROPERTIES: Mapping[str, object] = {
     "process.roles": "broker,controller",
     "node.id": NODE,
     "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "INTERNAL",
+    "listener.security.protocol.map": "OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,INTERNAL:SASL_PLAINTEXT,"
+    "CONTROLLER:SASL_PLAINTEXT",
+    # Only the admin has a password in the settings; the others' are made while the broker runs.
+    "listener.name.login.sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
+    "listener.name.login.scram-sha-512.sasl.jaas.config": f"{SCRAM};",
+    "listener.name.internal.sasl.enabled.mechanisms": "PLAIN",
+    "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+    "sasl.mechanism.inter.broker.protocol": "PLAIN",
+    "sasl.mechanism.controller.protocol": "PLAIN",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:broker;User:admin",
     "auto.create.topics.enable": "false",
     # The contract counts delays from the broker's time stamp.
     "log.message.timestamp.type": "LogAppendTime",
@@ -51,8 +73,23 @@ PROPERTIES: Mapping[str, object] = {
 }
 
 
+class Ports(NamedTuple):
+    """Where it listens, for whom."""
+
+    everybody: int
+    controller: int
+    login: int
+    internal: int
+
+    @classmethod
+    def of(cls, first: int) -> "Ports":
+        """The first port, and the three after it."""
+        return cls(*range(first, first + len(cls._fields)))
+
+
 class Kafka(Server):
-    """A broker with its data under `home`; `bootstrap` is its address. See Server for its life."""
+    """A broker with its data under `home`. `bootstrap` is its address for everybody, `login` the one for those who
+    log in. See Server for its life."""
 
     name = "kafka"
 
@@ -60,27 +97,31 @@ class Kafka(Server):
         self,
         binaries: Binaries,
         home: Path,
-        port: int,
-        controller_port: int,
+        ports: Ports,
         *,
         heap_mb: int = 512,
         properties: Mapping[str, object] | None = None,
         log: Path | None = None,
     ) -> None:
-        super().__init__(home, port, log)
-        self.controller_port = controller_port
+        super().__init__(home, ports.everybody, log)
+        self._ports = ports
         self.properties = dict(properties or {})
         self._binaries = binaries
         self._heap_mb = heap_mb
 
     @property
     def bootstrap(self) -> str:
-        """The address for clients."""
+        """The address for clients without a name."""
         return f"[{HOST}]:{self.port}"
 
     @property
+    def login(self) -> str:
+        """The address for clients that log in."""
+        return f"[{HOST}]:{self._ports.login}"
+
+    @property
     def ports(self) -> tuple[int, ...]:
-        return (self.port, self.controller_port)
+        return self._ports
 
     @property
     def command(self) -> list[str]:
@@ -103,14 +144,8 @@ class Kafka(Server):
     def prepare(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        mine = {
-            # Static voters: `format --standalone` does not understand an IPv6 address.
-            "controller.quorum.voters": f"{NODE}@[{HOST}]:{self.controller_port}",
-            "listeners": f"PLAINTEXT://[{HOST}]:{self.port},CONTROLLER://[{HOST}]:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://[{HOST}]:{self.port}",
-            "log.dirs": self.home / "data",
-        }
-        settings = {**PROPERTIES, **mine, **self.properties}
+        self._settings.touch(0o600)
+        settings = {**PROPERTIES, **self._places(), **self._passwords(), **self.properties}
         self._settings.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         if not (self.home / "data" / "meta.properties").is_file():
             self._format()
@@ -129,6 +164,27 @@ class Kafka(Server):
     @property
     def _settings(self) -> Path:
         return self.home / "server.properties"
+
+    def _places(self) -> dict[str, object]:
+        clients = {"OPEN": self._ports.everybody, "LOGIN": self._ports.login, "INTERNAL": self._ports.internal}
+        advertised = ",".join(f"{name}://[{HOST}]:{port}" for name, port in clients.items())
+        return {
+            # Static voters: `format --standalone` does not understand an IPv6 address.
+            "controller.quorum.voters": f"{NODE}@[{HOST}]:{self._ports.controller}",
+            "listeners": f"{advertised},CONTROLLER://[{HOST}]:{self._ports.controller}",
+            "advertised.listeners": advertised,
+            "log.dirs": self.home / "data",
+        }
+
+    def _passwords(self) -> dict[str, str]:
+        own = secrets.token_urlsafe(16)
+        itself = f'{PLAIN} username="broker" password="{own}" user_broker="{own}";'
+        admin = os.environ.get("KAFKA_ADMIN_PASSWORD") or ADMIN_PASSWORD
+        return {
+            "listener.name.login.plain.sasl.jaas.config": f'{PLAIN} user_admin="{admin}";',
+            "listener.name.internal.plain.sasl.jaas.config": itself,
+            "listener.name.controller.plain.sasl.jaas.config": itself,
+        }
 
     def _java_settings(self) -> list[str]:
         return [

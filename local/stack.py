@@ -10,10 +10,13 @@ from local.binaries import Binaries, ensure
 from local.commands import Say
 from local.errors import Refusal
 from local.kafka import Kafka
+from local.kafka import Ports as KafkaPorts
 from local.locks import claim_stack
 from local.mariadb import MariaDB
 from local.paths import HOME, ROOT
 from local.server import HOST, require_free
+
+LAST_PORT = 65_535 - 3
 
 
 @dataclass(frozen=True)
@@ -29,19 +32,20 @@ class Ports:
         return cls(_port("KAFKA_PORT", 9092), _port("MARIADB_PORT", 3306))
 
     @property
-    def controller(self) -> int:
-        """For Kafka's own use."""
-        return self.kafka + 1
+    def of_kafka(self) -> KafkaPorts:
+        """All four of Kafka's."""
+        return KafkaPorts.of(self.kafka)
 
     def require_free(self) -> None:
         """Raise Refusal where somebody else listens on one of them."""
-        for port, name in ((self.kafka, Kafka.name), (self.controller, Kafka.name), (self.mariadb, MariaDB.name)):
-            require_free(port, name)
+        for port in self.of_kafka:
+            require_free(port, Kafka.name)
+        require_free(self.mariadb, MariaDB.name)
 
     def for_services(self) -> dict[str, str]:
         """What tells a service where they are."""
         return {
-            "KAFKA_BOOTSTRAP": f"[{HOST}]:{self.kafka}",
+            "KAFKA_BOOTSTRAP": f"[{HOST}]:{self.of_kafka.login}",
             "MARIADB_HOST": HOST,
             "MARIADB_PORT": str(self.mariadb),
         }
@@ -54,7 +58,7 @@ def servers(binaries: Binaries, ports: Ports) -> tuple[Kafka, MariaDB]:
     """The two servers of this checkout, not started yet."""
     data, log = HOME / "data", HOME / "log"
     return (
-        Kafka(binaries, data / "kafka", ports.kafka, ports.controller, log=log / "kafka.log"),
+        Kafka(binaries, data / "kafka", ports.of_kafka, log=log / "kafka.log"),
         MariaDB(binaries, data / "mariadb", ports.mariadb, log=log / "mariadb.log"),
     )
 
@@ -116,14 +120,14 @@ def _make_topics(kafka: Kafka, say: Say) -> None:
         ROOT,
         "create the topics",
         say,
-        environment={"BOOTSTRAP": kafka.bootstrap, "PATH": path},
+        environment={"BOOTSTRAP": kafka.login, "PATH": path},
         tell_all=True,
     )
 
 
 def _port(name: str, default: int) -> int:
     value = os.environ.get(name) or str(default)
-    # The port after Kafka's is its controller's.
-    if not value.isdecimal() or not 0 < int(value) < 65535:
-        raise Refusal(f"{name} is {value!r} and must be a port: a whole number from 1 to 65534.")
+    # The three ports after Kafka's are its own, too.
+    if not value.isdecimal() or not 0 < int(value) <= LAST_PORT:
+        raise Refusal(f"{name} is {value!r} and must be a port: a whole number from 1 to {LAST_PORT}.")
     return int(value)

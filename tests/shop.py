@@ -99,6 +99,7 @@ class Shop:
         self.services: dict[tuple[str, str], Service] = {}
         self.environment = os.environ | {
             "KAFKA_BOOTSTRAP": kafka.bootstrap,
+            "KAFKA_USER": "",
             "NAMESPACE": self.world.namespace,
             "MARIADB_HOST": "::1",
             "MARIADB_PORT": str(mariadb.port),

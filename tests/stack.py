@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from local.binaries import Binaries, ensure
-from local.kafka import Kafka
+from local.kafka import Kafka, Ports
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from local.server import free_port
@@ -22,8 +22,10 @@ def binaries() -> Binaries:
 
 
 def new_kafka(home: Path, *, heap_mb: int = 512, properties: Mapping[str, object] | None = None) -> Kafka:
-    """A Kafka that is not started yet."""
-    return Kafka(binaries(), home, free_port(), free_port(), heap_mb=heap_mb, properties=properties)
+    """A Kafka that is not started yet. Who has no name may do everything, unless ACLs or ``properties`` say else."""
+    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    everybody = {"allow.everyone.if.no.acl.found": "true"}
+    return Kafka(binaries(), home, ports, heap_mb=heap_mb, properties={**everybody, **(properties or {})})
 
 
 def new_mariadb(home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, object] | None = None) -> MariaDB:

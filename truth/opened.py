@@ -42,6 +42,7 @@ def opened(settings: Settings, span: Span) -> Iterator[Checkout]:
     silent = logging.getLogger("librdkafka")
     silent.disabled = True
     client: dict[str, Any] = {"bootstrap.servers": address, "client.id": name, "logger": silent}
+    client |= settings.kafka_login
     consumer = ck.Consumer(
         {
             **client,

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_login import Login
 
 REPLY_SECONDS = 3.0
 SESSION_SECONDS = 10
@@ -42,6 +43,7 @@ def client(settings: Settings, logger: logging.Logger) -> dict[str, Any]:
         # Partitions that are added while running are picked up within this time.
         "topic.metadata.refresh.interval.ms": 5000,
         "reconnect.backoff.max.ms": 2000,
+        **settings.kafka_login,
     }
 
 
@@ -74,10 +76,11 @@ class Broker:
     Every call blocks for a second more than ``REPLY_SECONDS`` at most, and raises Unavailable without an answer.
     """
 
-    def __init__(self, admin: AdminClient, streams: Streams, address: str) -> None:
-        self._admin = admin
+    def __init__(self, config: Mapping[str, Any], streams: Streams) -> None:
+        self._login = Login(config)
+        self._admin = AdminClient({**config, "error_cb": self._login.note})
         self._streams = streams
-        self._address = address
+        self._address = config["bootstrap.servers"]
 
     def cluster_id(self) -> str:
         """Kafka's own id of the cluster."""
@@ -104,7 +107,8 @@ class Broker:
     def wait_until_ready(self, stop: Callable[[], bool], sleep: Callable[[float], None]) -> None:
         """Blocks until the broker answers or ``stop`` says so; says what it waits for.
 
-        Raises UserError that names a missing topic: no waiting would mend that.
+        Raises UserError for what no waiting would mend: a missing topic, or one that the user may not read, or the
+        broker does not let the user in.
         """
         pause = 0.5
         while not stop():
@@ -112,6 +116,8 @@ class Broker:
                 question = self.ask_topic_ids()
                 while not all(future.done() for future in question.values()) and not stop():
                     sleep(0.05)
+                    self._admin.poll(0)
+                    self._login.require()
                 if stop():
                     return
                 ids = self.answered(question)
@@ -156,6 +162,10 @@ class Broker:
         except ck.KafkaException as failure:
             if failure.args[0].code() == missing:
                 return None
+            if failure.args[0].code() == ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise self._login.not_allowed("read", ", ".join(self._streams.topics)) from None
+            self._admin.poll(0)
+            self._login.require()
             raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
         except TimeoutError:
             raise Unavailable(f"Kafka at {self._address} does not answer in time") from None

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Mapping
 
-from confluent_kafka.admin import AdminClient
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -38,9 +37,7 @@ def main() -> None:
     engine = database.create(settings)
     silent = logging.getLogger("librdkafka")
     silent.disabled = True
-    broker = Broker(
-        AdminClient(kafka.client(settings, silent)), Streams(settings.namespace), settings.kafka_bootstrap
-    )
+    broker = Broker(kafka.client(settings, silent), Streams(settings.namespace))
     if arguments.watch:
         _watch(settings, engine, broker)
         return

@@ -27,6 +27,8 @@ class _KpiSettings(DatabaseSettings):
 class AnalyticsSettings(_KpiSettings):
     """The settings of the service; the tools use those that they need."""
 
+    kafka_user: str = Field("analytics", description="user of Kafka; empty = no login (the port for everybody)")
+    kafka_password: str = Field("analyticspw", repr=False, description="password of that user")
     mariadb_user: str = Field("analytics", min_length=1, description="user with SELECT and INSERT")
     mariadb_password: str = Field("analyticspw", repr=False, description="password of that user")
     mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")

@@ -6,6 +6,8 @@ from shop.edges.settings import BusinessSettings
 
 
 class CheckoutSettings(BusinessSettings):
+    kafka_user: str = Field("checkout", description="user of Kafka; empty = no login (the port for everybody)")
+    kafka_password: str = Field("checkoutpw", repr=False, description="password of that user")
     checkout_rate: float = Field(
         10.0,
         ge=0,

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
@@ -102,6 +101,7 @@ def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeyp
     }
     settings = AnalyticsSettings(
         kafka_bootstrap=shop.bootstrap,
+        kafka_user="",
         mariadb_port=shop.mariadb_port,
         mariadb_database=shop.database,
         namespace=shop.namespace,
@@ -109,7 +109,7 @@ def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeyp
     )
     logger = logging.getLogger("librdkafka")
     consumer = Consumer(kafka.consumer(settings, logger))
-    broker = kafka.Broker(AdminClient(kafka.client(settings, logger)), Streams(shop.namespace), shop.bootstrap)
+    broker = kafka.Broker(kafka.client(settings, logger), Streams(shop.namespace))
     loader = Loader(Failing(engine, sum(failures, ())), broker.topic_ids, settings.queued_batches)
     stop = threading.Event()
     published = shop.topics.publish(life(1))

@@ -74,6 +74,7 @@ class Shop:
         """The environment of a process of this shop."""
         base = {
             "KAFKA_BOOTSTRAP": self.bootstrap,
+            "KAFKA_USER": "",
             "MARIADB_PORT": self.mariadb_port,
             "MARIADB_DATABASE": self.database,
             "NAMESPACE": self.namespace,

@@ -35,6 +35,7 @@ class Stage:
         self.folder = folder
         self.settings = AuditSettings(
             kafka_bootstrap=kafka.bootstrap,
+            kafka_user="",
             namespace=f"{name}.",
             mariadb_port=mariadb.port,
             mariadb_database=self.names.analytics,
@@ -161,6 +162,7 @@ class Stage:
         """The settings of a process on this stage."""
         return os.environ | {
             "KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "KAFKA_USER": "",
             "NAMESPACE": self.settings.namespace,
             "MARIADB_PORT": str(self.settings.mariadb_port),
             "MARIADB_DATABASE": self.names.analytics,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local.binaries import ROOT
 from local.errors import Refusal
+from local.kafka import Ports
 from local.server import free_port, require_free
 from tests.local.waiting import wait_until
 
@@ -36,7 +37,7 @@ class Checkout:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.kafka_port, self.mariadb_port = _two_free_ports(), free_port()
+        self.kafka_port, self.mariadb_port = _free_ports_of_kafka(), free_port()
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -167,10 +168,11 @@ def _make() -> str:
     return make
 
 
-def _two_free_ports() -> int:
-    """A port that is free and whose successor is too, for Kafka and its controller."""
+def _free_ports_of_kafka() -> int:
+    """A port that is free, as the others are that Kafka takes with it."""
     while True:
-        port = free_port()
+        ports = Ports.of(free_port())
         with contextlib.suppress(Refusal):
-            require_free(port + 1, "kafka")
-            return port
+            for port in ports:
+                require_free(port, "kafka")
+            return ports.everybody

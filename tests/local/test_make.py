@@ -60,7 +60,7 @@ def refusal(made: "subprocess.CompletedProcess[str]") -> str:
 
 def test_all_services_are_told_where_the_servers_are(checkout: Checkout, shop: Running) -> None:
     for service in SERVICES:
-        assert f"{service:<11} | runs on [::1]:{checkout.kafka_port} ::1 {checkout.mariadb_port}" in shop.log
+        assert f"{service:<11} | runs on [::1]:{checkout.kafka_port + 2} ::1 {checkout.mariadb_port}" in shop.log
 
 
 def test_a_second_run_in_the_same_checkout_is_refused(checkout: Checkout, shop: Running) -> None:

@@ -32,7 +32,7 @@ def world(kafka: Kafka) -> Iterator[RealWorld]:
 
 def environment(world: RealWorld, **settings: str) -> Mapping[str, str]:
     path = os.pathsep.join(str(ROOT / part) for part in (".", "shared", *SERVICES))
-    ours = {"KAFKA_BOOTSTRAP": world.bootstrap, "NAMESPACE": world.namespace, "PYTHONPATH": path}
+    ours = {"KAFKA_BOOTSTRAP": world.bootstrap, "KAFKA_USER": "", "NAMESPACE": world.namespace, "PYTHONPATH": path}
     return os.environ | ours | {"CONVERSION": "1", "DISPUTE_RATE": "0"} | settings
 
 

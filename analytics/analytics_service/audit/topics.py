@@ -31,7 +31,7 @@ class Topics:
 
     def __init__(self, client: Mapping[str, Any], streams: Streams, address: str) -> None:
         self._admin = AdminClient(dict(client))
-        self._broker = Broker(self._admin, streams, address)
+        self._broker = Broker(client, streams)
         self._consumer = ck.Consumer(
             {
                 **client,

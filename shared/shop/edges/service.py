@@ -50,7 +50,7 @@ def serve(
         instance=settings.instance,
         own_topic=rules.topic,
         input_topics=rules.inputs,
-        client={},
+        client=settings.kafka_login,
         logger=client_logger,
     )
     watchdog = Watchdog(WATCHDOG_SECONDS)

@@ -13,7 +13,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    kafka_bootstrap: str = Field("[::1]:9092", min_length=1, description="addresses of Kafka, host:port")
+    kafka_bootstrap: str = Field("[::1]:9094", min_length=1, description="addresses of Kafka, host:port")
+    kafka_user: str = Field("auditor", description="user of Kafka; empty = no login (the port for everybody)")
+    kafka_password: str = Field("auditorpw", repr=False, description="password of that user")
     instance: str = Field(
         "0",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
@@ -26,6 +28,18 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
+
+    @property
+    def kafka_login(self) -> dict[str, str]:
+        """How a Kafka client says who it is: what librdkafka must be told for it."""
+        if not self.kafka_user:
+            return {}
+        return {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": self.kafka_user,
+            "sasl.password": self.kafka_password,
+        }
 
 
 class BusinessSettings(Settings):

@@ -10,11 +10,13 @@ import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_login import READ, WRITE, Login
 from shop.runtime.kafka_options import REPLY_SECONDS, KafkaOptions
 from shop.runtime.log import TopicPartition, TopicState
 
 DESCRIBE_SECONDS = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+LOOK_SECONDS = 0.02
 
 log = structlog.get_logger()
 
@@ -24,19 +26,26 @@ class Topics:
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
-        self._admin = AdminClient(options.common())
+        self._login = Login(options.common())
+        self._admin = AdminClient(options.common() | {"error_cb": self._login.note})
         self._states: dict[str, TopicState] = {}
         self._question: Mapping[str, Future[Any]] = {}
         self._asked_at = float("-inf")
 
     def wait_until_ready(self, stop: Callable[[], bool]) -> None:
-        """Blocks until the broker answers, or ``stop`` says so. Raises UserError when a topic is missing or the
-        topics have different numbers of partitions: no waiting would mend that."""
+        """Blocks until the broker answers, or ``stop`` says so. Raises UserError for what no waiting would mend: the
+        broker refuses the user, or what it has to do with a topic; a topic is missing, or the topics have different
+        numbers of partitions."""
         pause = FIRST_PAUSE
         while not stop():
             try:
-                self._states = self._answered(self._ask())
+                question = self._ask(with_rights=True)
+                while not all(future.done() for future in question.values()):
+                    self._admin.poll(LOOK_SECONDS)
+                    self._login.require()
+                self._states = self._answered(question)
                 self._require_same_counts()
+                self._require_rights(question)
                 return
             except Unavailable as error:
                 log.warning("waiting for Kafka", address=self._options.bootstrap, reason=str(error), seconds=pause)
@@ -77,8 +86,21 @@ class Topics:
         if len(set(counts.values())) > 1:
             raise UserError(f"the topics must have equally many partitions, but have {counts}: add the missing ones")
 
-    def _ask(self) -> Mapping[str, "Future[Any]"]:
-        return self._admin.describe_topics(ck.TopicCollection(self._options.topics), request_timeout=REPLY_SECONDS)
+    def _require_rights(self, answers: Mapping[str, "Future[Any]"]) -> None:
+        for topic in self._options.topics:
+            if READ not in answers[topic].result().authorized_operations:
+                raise self._login.not_allowed("read", topic)
+        own = self._options.topics[0]
+        if WRITE not in answers[own].result().authorized_operations:
+            opened = "it is open to others (OPEN_TOPICS of init-kafka.sh), whose service takes the place of this one"
+            raise self._login.not_allowed("write", own, opened)
+
+    def _ask(self, with_rights: bool = False) -> Mapping[str, "Future[Any]"]:
+        return self._admin.describe_topics(
+            ck.TopicCollection(self._options.topics),
+            request_timeout=REPLY_SECONDS,
+            include_authorized_operations=with_rights,
+        )
 
     def _answered(self, futures: Mapping[str, "Future[Any]"]) -> dict[str, TopicState]:
         states: dict[str, TopicState] = {}
@@ -107,6 +129,8 @@ class Topics:
         except ck.KafkaException as failure:
             if failure.args[0].code() == missing:
                 return None
+            if failure.args[0].code() == ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise self._login.not_allowed("use", ", ".join(self._options.topics)) from None
             reason = failure.args[0].str()
         except TimeoutError:
             reason = "no answer in time"

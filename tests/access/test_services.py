@@ -1,0 +1,102 @@
+"""The services log in, each as itself, and say in one sentence what the broker does not let them do."""
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.kafka import Kafka
+from local.mariadb import MariaDB
+from local.paths import ROOT
+from tests import databases
+from tests.access.conftest import init_kafka
+from tests.access.visitor import ANONYMOUS, Visitor
+from tests.runtime.real_world import read_committed
+from tests.shop import SERVICES, Service, wait_until
+
+pytestmark = pytest.mark.broker
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(guarded: Kafka, mariadb: MariaDB, tmp_path: Path) -> Iterator[Start]:
+    """Starts a service as users do: with the defaults, but for the addresses and the pace."""
+    ours = databases.create(mariadb, uuid.uuid4().hex[:8])
+    started: list[Service] = []
+
+    def start_one(name: str, **settings: str) -> Service:
+        environment = {
+            "KAFKA_BOOTSTRAP": guarded.login,
+            "MARIADB_PORT": str(mariadb.port),
+            "MARIADB_DATABASE": ours.fulfillment if name == "fulfillment" else ours.analytics,
+            "LOG_FORMAT": "json",
+            "SPEED": "100",
+            "CONVERSION": "0.5",
+            "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "shared", *SERVICES)),
+        }
+        log = tmp_path / f"{name}-{len(started)}.log"
+        started.append(
+            Service([sys.executable, "main.py"], ROOT / name, os.environ | environment | settings, log)
+        )
+        return started[-1]
+
+    yield start_one
+    for service in started:
+        service.stop()
+    ours.drop(mariadb)
+
+
+def sentence_of(service: Service) -> str:
+    """The one sentence that a service ended with."""
+    assert service.until_dead() == 2
+    text = service.log.read_text()
+    assert "Traceback" not in text
+    return text.strip().splitlines()[-1]
+
+
+def test_orders_are_completed_and_stored_while_everybody_does_only_what_he_may(start: Start, guarded: Kafka) -> None:
+    for name in SERVICES:
+        start(name)
+
+    def completed() -> bool:
+        return any(b'"COMPLETED"' in (one.value or b"") for one in read_committed(guarded.bootstrap, "", "order"))
+
+    wait_until(completed, "a completed order")
+    analytics = start("analytics", INSTANCE="1")
+    analytics.until_logged("stored")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_wrong_password_ends_a_service_at_once_and_is_not_shown(start: Start, guarded: Kafka, name: str) -> None:
+    refused = start(name, KAFKA_PASSWORD="a-wrong-one")
+    sentence = sentence_of(refused)
+    assert sentence.startswith(f"error: Kafka at {guarded.login} does not let user {name} in: ")
+    assert "KAFKA_PASSWORD" in sentence
+    assert "a-wrong-one" not in refused.log.read_text()
+
+
+def test_a_service_that_logs_in_as_another_one_is_told_what_it_may_not_do(start: Start) -> None:
+    sentence = sentence_of(start("order", KAFKA_USER="checkout", KAFKA_PASSWORD="checkoutpw"))
+    assert "does not let user checkout" in sentence
+    assert "order" in sentence
+
+
+def test_an_opened_topic_is_written_by_anybody_and_its_service_refuses_to_start(start: Start, guarded: Kafka) -> None:
+    said = init_kafka(guarded, OPEN_TOPICS="checkout")
+    assert "anybody may write checkout" in said
+    try:
+        visitor = Visitor(guarded, ANONYMOUS)
+        assert visitor.writes("checkout")
+        assert not visitor.writes("order")
+        assert visitor.uses_transactional_id("a-team-0")
+        assert not visitor.uses_transactional_id("checkout-0")
+        assert not Visitor(guarded, "checkout").writes("checkout")
+        assert "OPEN_TOPICS" in sentence_of(start("checkout"))
+    finally:
+        init_kafka(guarded)
+    assert not Visitor(guarded, ANONYMOUS).writes("checkout")
+    assert Visitor(guarded, "checkout").writes("checkout")
