@@ -78,7 +78,7 @@ class Broker:
 
     def __init__(self, config: Mapping[str, Any], streams: Streams) -> None:
         self._login = Login(config)
-        self._admin = AdminClient({**config, "error_cb": self._login.note})
+        self._admin = AdminClient(dict(config) | {"error_cb": self._login.note})
         self._streams = streams
         self._address = config["bootstrap.servers"]
 

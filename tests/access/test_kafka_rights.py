@@ -59,8 +59,7 @@ def test_groups_and_transactional_ids_of_a_service_are_its_own(
 def test_an_order_published_by_the_checkout_user_is_refused_and_nothing_of_it_is_visible(guarded: Kafka) -> None:
     before = written(guarded, "order")
     producer = ck.Producer(
-        Visitor(guarded, "checkout").config
-        | {"transactional.id": "checkout-7", "transaction.timeout.ms": 10_000}
+        Visitor(guarded, "checkout").config | {"transactional.id": "checkout-7", "transaction.timeout.ms": 10_000}
     )
     producer.init_transactions(REPLY)
     producer.begin_transaction()

@@ -39,9 +39,7 @@ def start(guarded: Kafka, mariadb: MariaDB, tmp_path: Path) -> Iterator[Start]:
             "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "shared", *SERVICES)),
         }
         log = tmp_path / f"{name}-{len(started)}.log"
-        started.append(
-            Service([sys.executable, "main.py"], ROOT / name, os.environ | environment | settings, log)
-        )
+        started.append(Service([sys.executable, "main.py"], ROOT / name, os.environ | environment | settings, log))
         return started[-1]
 
     yield start_one

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 import uuid
+from typing import Any
 
 import confluent_kafka as ck
 
@@ -27,7 +28,7 @@ class Visitor:
         silent = logging.getLogger("tests.access.librdkafka")
         silent.disabled = True
         login = Settings(kafka_user="" if user == ANONYMOUS else user, kafka_password=f"{user}pw").kafka_login
-        self.config = {
+        self.config: dict[str, Any] = {
             "bootstrap.servers": kafka.bootstrap if user == ANONYMOUS else kafka.login,
             "logger": silent,
             **login,
@@ -67,9 +68,7 @@ class Visitor:
 
     def uses_transactional_id(self, transactional_id: str) -> bool:
         """Whether it may be the producer of this transactional id."""
-        producer = ck.Producer(
-            self.config | {"transactional.id": transactional_id, "transaction.timeout.ms": 10_000}
-        )
+        producer = ck.Producer(self.config | {"transactional.id": transactional_id, "transaction.timeout.ms": 10_000})
         try:
             producer.init_transactions(REPLY)
         except ck.KafkaException as failure:
