@@ -1,6 +1,9 @@
 """The services log in, each as itself, and say in one sentence what the broker does not let them do."""
 
+import json
 import os
+import re
+import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,6 +14,7 @@ import pytest
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.paths import ROOT
+from shop.contract.ids import order_id_of
 from tests import databases
 from tests.access.conftest import init_kafka
 from tests.access.visitor import ANONYMOUS, Visitor
@@ -83,18 +87,47 @@ def test_a_service_that_logs_in_as_another_one_is_told_what_it_may_not_do(start:
     assert "order" in sentence
 
 
-def test_an_opened_topic_is_written_by_anybody_and_its_service_refuses_to_start(start: Start, guarded: Kafka) -> None:
-    said = init_kafka(guarded, OPEN_TOPICS="checkout")
-    assert "anybody may write checkout" in said
-    try:
-        visitor = Visitor(guarded, ANONYMOUS)
-        assert visitor.writes("checkout")
-        assert not visitor.writes("order")
-        assert visitor.uses_transactional_id("a-team-0")
-        assert not visitor.uses_transactional_id("checkout-0")
-        assert not Visitor(guarded, "checkout").writes("checkout")
-        assert "OPEN_TOPICS" in sentence_of(start("checkout"))
-    finally:
-        init_kafka(guarded)
-    assert not Visitor(guarded, ANONYMOUS).writes("checkout")
-    assert Visitor(guarded, "checkout").writes("checkout")
+@pytest.fixture
+def opened(guarded: Kafka) -> Iterator[Kafka]:
+    """The broker while anybody may write to topic checkout."""
+    assert "anybody may write checkout" in init_kafka(guarded, OPEN_TOPICS="checkout")
+    yield guarded
+    init_kafka(guarded)
+
+
+def test_an_opened_topic_is_written_by_anybody_and_its_service_refuses_to_start(start: Start, opened: Kafka) -> None:
+    visitor = Visitor(opened, ANONYMOUS)
+    assert visitor.writes("checkout")
+    assert not visitor.writes("order")
+    assert visitor.uses_transactional_id("a-team-0")
+    assert not visitor.uses_transactional_id("checkout-0")
+    assert not Visitor(opened, "checkout").writes("checkout")
+    assert "OPEN_TOPICS" in sentence_of(start("checkout"))
+
+
+def test_a_topic_that_is_closed_again_is_its_service_s_alone(opened: Kafka) -> None:
+    init_kafka(opened)
+    assert not Visitor(opened, ANONYMOUS).writes("checkout")
+    assert Visitor(opened, "checkout").writes("checkout")
+
+
+def test_the_shopper_of_the_readme_needs_nothing_but_the_address(start: Start, opened: Kafka) -> None:
+    (script,) = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        if "Producer" in block
+    ]
+    assert len(script.strip().splitlines()) <= 20
+    assert "[::1]:9092" in script
+    for name in ("order", "fulfillment"):
+        start(name)
+    subprocess.run([sys.executable, "-c", script.replace("[::1]:9092", opened.bootstrap)], check=True, text=True)
+    values = [one.value or b"" for one in read_committed(opened.bootstrap, "", "checkout")]
+    submitted = next(json.loads(value) for value in values if b"blue-teapot" in value)
+    ours = order_id_of(submitted["checkout_id"]).encode()
+
+    def completed() -> bool:
+        orders = read_committed(opened.bootstrap, "", "order")
+        return any(one.key == ours and b'"COMPLETED"' in (one.value or b"") for one in orders)
+
+    wait_until(completed, "the order to be completed")

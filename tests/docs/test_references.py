@@ -11,6 +11,7 @@ PAGES = [
     for name in (
         "README.md",
         "docs/architecture.md",
+        "docs/performance.md",
         "shared/README.md",
         "checkout/README.md",
         "order/README.md",

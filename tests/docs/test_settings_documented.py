@@ -24,6 +24,8 @@ SERVICES: Mapping[str, type[Settings]] = {
 }
 # The auditor is no service: it has these besides those of all.
 AUDIT_ONLY = {
+    "KAFKA_USER",
+    "KAFKA_PASSWORD",
     "MARIADB_HOST",
     "MARIADB_PORT",
     "MARIADB_TLS",

@@ -38,7 +38,8 @@ def test_a_zombie_that_wakes_after_its_successor_took_over_writes_nothing(shop: 
     zombie.send(signal.SIGCONT)
     wait_until(lambda: members(shop, "order") == {"order-0", "order-1"}, "the zombie to join again, as one of two")
     shop.until_completed(5)
-    assert zombie.has_logged("starting anew from the log")
+    # In which of two ways it notices depends on whether it hears first of its transaction or of the rebalance.
+    assert zombie.has_logged("starting anew from the log") or zombie.has_logged("transaction failed")
     shop.must_be_clean()
 
 

@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import confluent_kafka as ck
+import structlog
 
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.kafka_options import MASKED, REPLY_SECONDS, TRANSACTION_SECONDS, KafkaOptions
@@ -16,6 +17,8 @@ from shop.runtime.log import Offsets, Outcome, Outgoing
 RETRIES = 5
 GRACE_SECONDS = 2.0
 """How much longer than the broker keeps a transaction open its outcome is waited for."""
+
+log = structlog.get_logger()
 
 
 class TransactionalProducer:
@@ -32,8 +35,10 @@ class TransactionalProducer:
 
     def renew(self) -> None:
         """See ``Log.renew``. Blocks for as long as ``outcome`` and ``REPLY_SECONDS`` more; raises Unavailable."""
-        with suppress(TransactionFailed):
+        try:
             self.outcome()
+        except TransactionFailed as failure:
+            log.warning("transaction failed", reason=str(failure))
         if self._failed and self._producer is not None:
             # It may still be in a call that was left behind; what it holds must not be sent any more.
             self._producer.purge()
