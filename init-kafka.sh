@@ -58,7 +58,7 @@ export KAFKA_HEAP_OPTS=${KAFKA_HEAP_OPTS:--Xmx256m}
 export KAFKA_JVM_PERFORMANCE_OPTS=${KAFKA_JVM_PERFORMANCE_OPTS:--XX:TieredStopAtLevel=1 -XX:+UseSerialGC}
 
 say() { echo "init-kafka: $*"; }
-fail() { say "$*" >&2; exit 1; }
+fail() { say "$*" >&2; exit 2; }
 join() { local IFS=,; echo "$*"; }
 is_open() { [[ ,$OPEN_TOPICS, == *,"$1",* ]]; }
 # The sentence in what a Kafka command says when it fails, without its stack trace.
@@ -89,8 +89,10 @@ create_topic() {
 
 create_user() {
     local setting=${1^^}_PASSWORD
+    # In a file, because everybody sees the arguments of a command.
+    echo "SCRAM-SHA-512=[password=${!setting:-$1pw}]" >"$work/password_of_$1"
     as_admin "user $1 could not be created" kafka-configs --alter --entity-type users --entity-name "$1" \
-        --add-config "SCRAM-SHA-512=[password=${!setting:-$1pw}]" >/dev/null
+        --add-config-file "$work/password_of_$1" >/dev/null
     say "user $1 is new"
 }
 
@@ -144,13 +146,14 @@ for_each() {
 }
 wait_for() {
     local pid
-    for pid in "$@"; do wait "$pid" || exit 1; done
+    for pid in "$@"; do wait "$pid" || exit 2; done
 }
 
 set -f  # * is a name here
 command -v kafka-topics.sh >/dev/null || fail "there is no kafka-topics.sh: put Kafka's bin folder on the PATH."
 [[ $PARTITIONS =~ ^[1-9][0-9]*$ ]] || fail "PARTITIONS is '$PARTITIONS' and must be a whole number from 1 on."
 [[ $REPLICATION =~ ^[1-9][0-9]*$ ]] || fail "REPLICATION is '$REPLICATION' and must be a whole number from 1 on."
+[[ $KAFKA_ADMIN_PASSWORD != *[\"\\]* ]] || fail 'KAFKA_ADMIN_PASSWORD must be without " and \.'
 for topic in ${OPEN_TOPICS//,/ }; do
     [[ " ${TOPICS[*]} " == *" $topic "* ]] || fail "OPEN_TOPICS names '$topic': give some of $(join "${TOPICS[@]}")."
 done

@@ -144,7 +144,8 @@ class Kafka(Server):
     def prepare(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._settings.touch(0o600)
+        self._settings.touch()
+        self._settings.chmod(0o600)
         settings = {**PROPERTIES, **self._places(), **self._passwords(), **self.properties}
         self._settings.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         if not (self.home / "data" / "meta.properties").is_file():
@@ -180,6 +181,8 @@ class Kafka(Server):
         own = secrets.token_urlsafe(16)
         itself = f'{PLAIN} username="broker" password="{own}" user_broker="{own}";'
         admin = os.environ.get("KAFKA_ADMIN_PASSWORD") or ADMIN_PASSWORD
+        if set(admin) & set('"\\'):
+            raise Refusal('KAFKA_ADMIN_PASSWORD must be without " and \\: choose another one.')
         return {
             "listener.name.login.plain.sasl.jaas.config": f'{PLAIN} user_admin="{admin}";',
             "listener.name.internal.plain.sasl.jaas.config": itself,

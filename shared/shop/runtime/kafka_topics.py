@@ -41,6 +41,8 @@ class Topics:
             try:
                 question = self._ask(with_rights=True)
                 while not all(future.done() for future in question.values()):
+                    if stop():
+                        return
                     self._admin.poll(LOOK_SECONDS)
                     self._login.require()
                 self._states = self._answered(question)
