@@ -11,10 +11,11 @@ from analytics_service.console import KpiConsole
 from analytics_service.ingest import Ingest
 from analytics_service.kafka import Broker
 from analytics_service.loader import Loader
+from analytics_service.monitoring import Analytics
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import Store, writer
 from analytics_service.streams import Streams
-from shop.edges import database, logging
+from shop.edges import database, logging, monitoring
 from shop.edges.process import Stop, run, tune_interpreter
 from shop.edges.settings import load
 
@@ -46,6 +47,7 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     loader = Loader(Store(engine), broker.topic_ids, settings.queued_batches)
     console = KpiConsole(settings, engine, broker.lag)
     ingest = Ingest(settings, lambda: Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
+    monitoring.serve(settings, "analytics", Analytics(ingest, loader, broker, streams))
     loader.start()
     console.start()
     tune_interpreter()

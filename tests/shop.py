@@ -100,6 +100,7 @@ class Shop:
         self.environment = os.environ | {
             "KAFKA_BOOTSTRAP": kafka.bootstrap,
             "KAFKA_USER": "",
+            "HTTP_PORT": "0",
             "NAMESPACE": self.world.namespace,
             "MARIADB_HOST": "::1",
             "MARIADB_PORT": str(mariadb.port),

@@ -67,11 +67,24 @@ class Ingest:
         self._warned_at = float("-inf")
         self._replaced_at = float("-inf")
         self._decoder = Decoder()
+        self._turned_at = float("-inf")
+
+    @property
+    def stored(self) -> dict[Place, int] | None:
+        """Of each partition held, the offset below which all is stored; None before the database has said so."""
+        reading = self._reading
+        return None if reading is None else {at: progress.done for at, progress in reading.progress.items()}
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the thread that reads was last seen at work."""
+        return time.monotonic() - self._turned_at
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Blocks until ``stop``. Raises UserError for what only a person can mend."""
         self._subscribe()
         while not stop():
+            self._turned_at = time.monotonic()
             self._notice_failures()
             if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
                 self._try_to_begin()

@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -27,6 +28,9 @@ class Loader:
         self._stored: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         self._generation = 0
         self._failure: Exception | None = None
+        self.counts: Counter[str] = Counter()
+        self.seconds = 0.0
+        """Spent in storing what ``counts`` says."""
         self._idle = threading.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
@@ -99,11 +103,15 @@ class Loader:
         began = time.monotonic()
         self._require_same_topics(batch)
         refused = self._store.save(batch)
+        took = time.monotonic() - began
+        dead_letters = len(batch.letters) + refused
+        self.counts.update(batches=1, messages=len(batch), dead_letters=dead_letters)
+        self.seconds += took
         log.info(
             "stored",
             messages=len(batch),
-            dead_letters=len(batch.letters) + refused,
-            seconds=round(time.monotonic() - began, 3),
+            dead_letters=dead_letters,
+            seconds=round(took, 3),
         )
 
     def _require_same_topics(self, batch: Batch) -> None:

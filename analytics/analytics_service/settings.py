@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from shop.edges.settings import DatabaseSettings
+from shop.edges.settings import DatabaseSettings, MonitoredSettings
 
 SHORTEST_WINDOW_SECONDS, LONGEST_WINDOW_SECONDS = 30, 600
 
@@ -24,11 +24,12 @@ class _KpiSettings(DatabaseSettings):
     kpi_window: Window = Field(600, description="the KPIs look back this far, from 30s to 10m")
 
 
-class AnalyticsSettings(_KpiSettings):
+class AnalyticsSettings(_KpiSettings, MonitoredSettings):
     """The settings of the service; the tools use those that they need."""
 
     kafka_user: str = Field("analytics", description="user of Kafka; empty = no login (the port for everybody)")
     kafka_password: str = Field("analyticspw", repr=False, description="password of that user")
+    http_port: int = Field(9104, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
     mariadb_user: str = Field("analytics", min_length=1, description="user with SELECT and INSERT")
     mariadb_password: str = Field("analyticspw", repr=False, description="password of that user")
     mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")

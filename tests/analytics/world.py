@@ -75,6 +75,7 @@ class Shop:
         base = {
             "KAFKA_BOOTSTRAP": self.bootstrap,
             "KAFKA_USER": "",
+            "HTTP_PORT": "0",
             "MARIADB_PORT": self.mariadb_port,
             "MARIADB_DATABASE": self.database,
             "NAMESPACE": self.namespace,

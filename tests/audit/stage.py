@@ -163,6 +163,7 @@ class Stage:
         return os.environ | {
             "KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             "KAFKA_USER": "",
+            "HTTP_PORT": "0",
             "NAMESPACE": self.settings.namespace,
             "MARIADB_PORT": str(self.settings.mariadb_port),
             "MARIADB_DATABASE": self.names.analytics,

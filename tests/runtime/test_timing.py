@@ -1,5 +1,6 @@
 """Delays run from the trigger's time, whatever restarts meanwhile and whatever the clocks say."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
@@ -155,7 +156,7 @@ def test_a_time_in_the_past_only_shortens_a_delay() -> None:
 
 def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> None:
     tenure = Tenure("order", ("checkout", "fulfillment"))
-    partition = Partition(0, rules_of("order"), Limits(), 0, 0, {}, tenure.schedule)
+    partition = Partition(0, rules_of("order"), Limits(), 0, 0, {}, tenure.schedule, Counter())
     for due, scheduled_at in ((7.0, 1.0), (3.0, 1.0), (2.0, 2.0), (5.0, 5.0), (8.0, 8.0), (99.0, 8.0)):
         tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
     taken = []
@@ -168,7 +169,7 @@ def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> 
 
 def test_the_loop_does_not_wait_while_a_trigger_is_due() -> None:
     tenure = Tenure("order", ())
-    partition = Partition(0, rules_of("order"), Limits(), 0, 0, {}, tenure.schedule)
+    partition = Partition(0, rules_of("order"), Limits(), 0, 0, {}, tenure.schedule, Counter())
     tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
     tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
     assert tenure.next_due is not None

@@ -7,7 +7,9 @@ import structlog
 
 from shop.contract.rules import Rules
 from shop.edges import logging as service_logging
+from shop.edges import monitoring
 from shop.edges.process import Stop, tune_interpreter
+from shop.edges.publisher import Publisher
 from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
@@ -56,10 +58,6 @@ def serve(
     watchdog = Watchdog(WATCHDOG_SECONDS)
     kafka = KafkaLog(options)
     log.info("starting", service=rules.topic, instance=settings.instance, kafka=settings.kafka_bootstrap)
-    if projection is not None:
-        projection.wait_until_ready(stop)
-    kafka.open(stop)
-    watchdog.start()
     processor = Processor(
         kafka,
         rules,
@@ -75,6 +73,11 @@ def serve(
         accept_loss=settings.accept_loss,
         heartbeat=watchdog.beat,
     )
+    monitoring.serve(settings, rules.topic, Publisher(processor, kafka, watchdog))
+    if projection is not None:
+        projection.wait_until_ready(stop)
+    kafka.open(stop)
+    watchdog.start()
     tune_interpreter()
     processor.run(stop)
     kafka.close()

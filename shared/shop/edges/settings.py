@@ -42,7 +42,14 @@ class Settings(BaseSettings):
         }
 
 
-class BusinessSettings(Settings):
+class MonitoredSettings(Settings):
+    """Where a service tells of itself. Each sets a port of its own as default."""
+
+    http_host: str = Field("::1", min_length=1, description="address at which /metrics and /health are served")
+    http_port: int = Field(0, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
+
+
+class BusinessSettings(MonitoredSettings):
     """What the three publishing services can be told beyond that."""
 
     seed: int = Field(1, description="fixes every decision that chance makes")

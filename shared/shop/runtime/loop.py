@@ -4,7 +4,7 @@ The topic is the state: a transition is true when, and only when, it is committe
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Protocol
@@ -72,6 +72,7 @@ class Processor:
         heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.transaction_seconds = 0.0
         self._log = source_log
         self._rules = rules
         self._own_topic = rules.topic
@@ -105,6 +106,16 @@ class Processor:
     def pending(self) -> int:
         """Triggers that were read and whose transition is not committed yet."""
         return self._tenure.pending
+
+    @property
+    def open_entities(self) -> int:
+        """Entities in the partitions held of which another event is to come."""
+        return sum(partition.open_entities for partition in list(self._tenure.partitions.values()))
+
+    @property
+    def next(self) -> Mapping[TopicPartition, int]:
+        """The next offset to be read of every partition held."""
+        return self._tenure.next
 
     def step(self) -> None:
         """One turn of the loop; blocks for ``POLL_SECONDS`` while there is nothing to do."""
@@ -198,6 +209,7 @@ class Processor:
         self._tenure.stored, self._failures = done.offsets, 0
         self.counts["transactions"] += 1
         self.counts["published"] += done.events
+        self.transaction_seconds += done.seconds
         if done.events:
             self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
             took = round(done.seconds * 1000, 1)
@@ -215,7 +227,7 @@ class Processor:
         self._reload_at = at
 
     def _reload(self, elapsed: float) -> None:
-        tenure = begin(self._log, self._rules, self._limits, self._accept_loss)
+        tenure = begin(self._log, self._rules, self._limits, self._accept_loss, self.counts)
         if tenure is None:
             self._reload_at = elapsed + TOPICS_PAUSE
             return
@@ -234,8 +246,7 @@ class Processor:
             partition.go_live(unix, elapsed)
         self._log.resume(tenure.input_places)
         tenure.live = True
-        open_entities = sum(partition.open_entities for partition in tenure.partitions.values())
-        log.info("caught up", partitions=sorted(tenure.partitions), open_entities=open_entities)
+        log.info("caught up", partitions=sorted(tenure.partitions), open_entities=self.open_entities)
         return True
 
     def _complain_if_stalled(self, elapsed: float) -> None:

@@ -38,11 +38,12 @@ class Partition:
         own_mark: int,
         inputs: Mapping[str, Input],
         schedule: Callable[["Partition", Trigger, float], None],
+        counts: Counter[str],
     ) -> None:
         self.number = number
         self.inputs = inputs
         self.next = own_start
-        self.counts: Counter[str] = Counter()
+        self._counts = counts
         self.pending = 0
         self.doubts: list[Trigger] = []
         self._rules = rules
@@ -194,7 +195,8 @@ class Partition:
 
     @property
     def open_entities(self) -> int:
-        return sum(entity.open for entity in self._entities.values())
+        # A copy, because another thread may ask.
+        return sum(entity.open for entity in list(self._entities.values()))
 
     # ---- inside --------------------------------------------------------------------------------------------
 
@@ -309,7 +311,7 @@ class Partition:
     def _let_go(self, entity: Entity, offset: int) -> None:
         if not entity.open:
             return
-        self.counts["let_go"] += 1
+        self._counts["let_go"] += 1
         log.error(
             "entity let go: it waited too long",
             topic=self._rules.topic,
@@ -325,7 +327,7 @@ class Partition:
         entity.waiting = []
 
     def _refuse(self, kind: str, record: Record, reason: str) -> None:
-        self.counts[kind] += 1
+        self._counts[kind] += 1
         log.warning(
             f"{kind} message ignored",
             topic=record.topic,

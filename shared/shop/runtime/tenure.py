@@ -5,7 +5,7 @@ It is dropped as a whole, and ``begin`` makes the next one from the log alone.
 """
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -88,6 +88,15 @@ class Tenure:
     def input_places(self) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic in self.input_topics for number in self.partitions]
 
+    @property
+    def next(self) -> dict[TopicPartition, int]:
+        """The next offset to be read of every partition held."""
+        found = {}
+        for number, partition in list(self.partitions.items()):
+            found[TopicPartition(self.own_topic, number)] = partition.next
+            found |= {TopicPartition(topic, number): source.next for topic, source in partition.inputs.items()}
+        return found
+
     def offsets(self) -> dict[TopicPartition, Committed]:
         """What to store for every partition held, each with the id of its topic."""
         return {
@@ -97,7 +106,7 @@ class Tenure:
         }
 
 
-def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> Tenure | None:
+def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, counts: Counter[str]) -> Tenure | None:
     """Starts anew from the log; None while the topics do not fit together. The order of the steps is what makes it
     safe; step 5, to decide nothing before every mark is reached, is the loop's."""
     # 1. No predecessor in this slot can commit any more.
@@ -133,6 +142,7 @@ def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> 
             marks[own],
             {topic: Input(starts[place], marks[place]) for topic, place in inputs.items()},
             tenure.schedule,
+            counts,
         )
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(starts)

@@ -24,6 +24,11 @@ class Watchdog:
     def start(self) -> None:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
+    @property
+    def silent_for(self) -> int:
+        """Seconds of this process's own running time since the last beat."""
+        return self._silent_for
+
     def beat(self) -> None:
         self._silent_for = 0
 
