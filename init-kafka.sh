@@ -90,7 +90,7 @@ create_topic() {
 create_user() {
     local setting=${1^^}_PASSWORD
     # In a file, because everybody sees the arguments of a command.
-    echo "SCRAM-SHA-512=[password=${!setting:-$1pw}]" >"$work/password_of_$1"
+    echo "SCRAM-SHA-512=password=${!setting:-$1pw}" >"$work/password_of_$1"
     as_admin "user $1 could not be created" kafka-configs --alter --entity-type users --entity-name "$1" \
         --add-config-file "$work/password_of_$1" >/dev/null
     say "user $1 is new"
