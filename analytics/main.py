@@ -9,7 +9,7 @@ from confluent_kafka import Consumer
 from analytics_service import kafka
 from analytics_service.console import KpiConsole
 from analytics_service.ingest import Ingest
-from analytics_service.kafka import Broker
+from analytics_service.kafka import Broker, Lag
 from analytics_service.loader import Loader
 from analytics_service.monitoring import Analytics
 from analytics_service.settings import AnalyticsSettings
@@ -40,12 +40,13 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     streams = Streams(settings.namespace)
     engine = writer(settings)
     database.wait_until_ready(engine, settings, stop, time.sleep)
-    broker = Broker(kafka.client(settings, client_logger), streams)
+    client = kafka.client(settings, client_logger)
+    broker = Broker(client, streams)
     broker.wait_until_ready(stop, time.sleep)
     if stop():
         return
     loader = Loader(Store(engine), broker.topic_ids, settings.queued_batches)
-    console = KpiConsole(settings, engine, broker.lag)
+    console = KpiConsole(settings, engine, Lag(broker, client, streams))
     ingest = Ingest(settings, lambda: Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
     monitoring.serve(settings, "analytics", Analytics(ingest, loader, broker, streams))
     loader.start()

@@ -137,15 +137,10 @@ class Broker:
         end = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {place: Range(first[place], end[place]) for place in first}
 
-    def lag(self) -> int:
-        """How many offsets of our topics the group has not done with yet."""
+    def places(self) -> list[Place]:
+        """All partitions of our topics."""
         descriptions = [self._answer(future) for future in self.ask_topic_ids().values()]
-        places = [Place(one.name, part.id) for one in descriptions for part in one.partitions]
-        held = self.ranges(places)
-        asked = ck.ConsumerGroupTopicPartitions(self._streams.group)
-        (answer,) = self._admin.list_consumer_group_offsets([asked], request_timeout=REPLY_SECONDS).values()
-        stored = {Place(at.topic, at.partition): at.offset for at in self._answer(answer).topic_partitions}
-        return sum(max(0, at.end - max(at.first, stored.get(place, 0))) for place, at in held.items())
+        return [Place(one.name, part.id) for one in descriptions for part in one.partitions]
 
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
         asked = {ck.TopicPartition(*place): spec for place in places}
@@ -196,3 +191,28 @@ class TopicWatch:
             self._asked_at = time.monotonic()
             self._question = self._broker.ask_topic_ids()
         return False
+
+
+class Lag:
+    """How many offsets of our topics the group has not done with yet. Blocks and raises as ``Broker`` does.
+
+    The group's offsets are asked of a consumer that joins nothing. An AdminClient has them too, but librdkafka 2.16
+    looks for the asking client's own group where the broker ends meanwhile: it has none, and the process crashes.
+    """
+
+    def __init__(self, broker: Broker, config: Mapping[str, Any], streams: Streams) -> None:
+        self._broker = broker
+        self._address = config["bootstrap.servers"]
+        self._consumer = ck.Consumer({**config, "group.id": streams.group, "enable.auto.commit": False})
+
+    def __call__(self) -> int:
+        held = self._broker.ranges(self._broker.places())
+        try:
+            stored = self._consumer.committed([ck.TopicPartition(*place) for place in held], timeout=REPLY_SECONDS)
+        except ck.KafkaException as failure:
+            raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
+        for at in stored:
+            if at.error is not None:
+                raise Unavailable(f"Kafka at {self._address}: offsets of the group: {at.error.str()}")
+        done = {Place(at.topic, at.partition): at.offset for at in stored}
+        return sum(max(0, at.end - max(at.first, done[place])) for place, at in held.items())

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from analytics_service import kafka, kpis
-from analytics_service.kafka import Broker
+from analytics_service.kafka import Broker, Lag
 from analytics_service.settings import ReaderSettings
 from analytics_service.streams import Streams
 from shop.edges import database
@@ -37,12 +38,13 @@ def main() -> None:
     engine = database.create(settings)
     silent = logging.getLogger("librdkafka")
     silent.disabled = True
-    broker = Broker(kafka.client(settings, silent), Streams(settings.namespace))
+    client, streams = kafka.client(settings, silent), Streams(settings.namespace)
+    lag = Lag(Broker(client, streams), client, streams)
     if arguments.watch:
-        _watch(settings, engine, broker)
+        _watch(settings, engine, lag)
         return
     try:
-        now = _kpis(settings, engine, broker, kpis.ALL if arguments.json else kpis.SHOWN)
+        now = _kpis(settings, engine, lag, kpis.ALL if arguments.json else kpis.SHOWN)
     except Unavailable as failure:
         raise UserError(str(failure)) from None
     if arguments.json:
@@ -51,13 +53,13 @@ def main() -> None:
         Console().print(kpis.table(now))
 
 
-def _watch(settings: ReaderSettings, engine: Engine, broker: Broker) -> None:
+def _watch(settings: ReaderSettings, engine: Engine, lag: Lag) -> None:
     shown: RenderableType = Text("...")
     try:
         with Live(shown, auto_refresh=False, screen=False) as live:
             while True:
                 try:
-                    shown = kpis.table(_kpis(settings, engine, broker, kpis.SHOWN))
+                    shown = kpis.table(_kpis(settings, engine, lag, kpis.SHOWN))
                 except Unavailable as failure:
                     shown = Text(f"waiting: {failure}")
                 live.update(shown, refresh=True)
@@ -66,14 +68,13 @@ def _watch(settings: ReaderSettings, engine: Engine, broker: Broker) -> None:
         return
 
 
-def _kpis(settings: ReaderSettings, engine: Engine, broker: Broker, views: Mapping[str, str]) -> kpis.Kpis:
-    try:
-        lag = broker.lag()
-    except Unavailable:
-        lag = None
+def _kpis(settings: ReaderSettings, engine: Engine, lag: Lag, views: Mapping[str, str]) -> kpis.Kpis:
+    behind: int | None = None
+    with suppress(Unavailable):
+        behind = lag()
     try:
         with engine.connect() as connection:
-            return kpis.read(connection, settings.kpi_window, lag, views)
+            return kpis.read(connection, settings.kpi_window, behind, views)
     except DBAPIError as error:
         raise explain(error, settings) from None
 
