@@ -47,9 +47,9 @@ audit: analytics ## recompute everything from the topics and say which rule is b
 redrive: analytics ## try the dead letters again
 	@$(IN_ANALYTICS) analytics_service.redrive $(ARGS)
 
-test: python ## run all tests in two processes, each with a Kafka and a MariaDB of its own
+test: python ## run all tests in three processes, each with a Kafka and a MariaDB of its own
 	@$(LOCAL) ensure binaries tools
-	@$(TOOL) pytest -n 2 --dist loadfile $(ARGS)
+	@$(TOOL) pytest -n 3 --dist loadfile $(ARGS)
 
 lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff check .

@@ -101,6 +101,8 @@ class Shop:
             "KAFKA_BOOTSTRAP": kafka.bootstrap,
             "KAFKA_USER": "",
             "HTTP_PORT": "0",
+            # Its question for the lag is under way when the broker ends.
+            "KPI_EVERY": "1",
             "NAMESPACE": self.world.namespace,
             "MARIADB_HOST": "::1",
             "MARIADB_PORT": str(mariadb.port),
