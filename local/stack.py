@@ -16,7 +16,7 @@ from local.mariadb import MariaDB
 from local.paths import HOME, ROOT
 from local.server import HOST, require_free
 
-LAST_PORT = 65_535 - 3
+LAST_PORT = 65_535 - (len(KafkaPorts._fields) - 1)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,15 @@ class Service:
         wait_until(lambda: self.process.poll() is not None, f"the end of {self.log.name}")
         return self.process.returncode
 
+    def sentence(self) -> str:
+        """The one sentence that it ended with: something that only a person can mend."""
+        assert self.until_dead() == 2
+        text = self.log.read_text()
+        assert "Traceback" not in text
+        last = text.strip().splitlines()[-1]
+        assert last.startswith("error: ")
+        return last
+
     def stop(self) -> int:
         """SIGTERM; the exit code, which must come within 5 s."""
         if self.process.poll() is None:

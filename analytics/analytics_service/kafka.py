@@ -78,13 +78,14 @@ class Broker:
 
     def __init__(self, config: Mapping[str, Any], streams: Streams) -> None:
         self._login = Login(config)
-        self._admin = AdminClient(dict(config) | {"error_cb": self._login.note})
+        self.admin = AdminClient(dict(config) | {"error_cb": self._login.note})
+        """The client that it asks through, for questions of others."""
         self._streams = streams
         self._address = config["bootstrap.servers"]
 
     def cluster_id(self) -> str:
         """Kafka's own id of the cluster."""
-        return str(self._answer(self._admin.describe_cluster(request_timeout=REPLY_SECONDS)).cluster_id)
+        return str(self._answer(self.admin.describe_cluster(request_timeout=REPLY_SECONDS)).cluster_id)
 
     def topic_ids(self) -> dict[str, str]:
         """Kafka's own ids of those of our topics that exist now."""
@@ -92,7 +93,7 @@ class Broker:
 
     def ask_topic_ids(self) -> "Mapping[str, Future[Any]]":
         """The same question, without waiting for the answer."""
-        return self._admin.describe_topics(ck.TopicCollection(self._streams.topics), request_timeout=REPLY_SECONDS)
+        return self.admin.describe_topics(ck.TopicCollection(self._streams.topics), request_timeout=REPLY_SECONDS)
 
     def answered(self, futures: "Mapping[str, Future[Any]]") -> dict[str, str]:
         """The topic ids that were asked for."""
@@ -116,7 +117,7 @@ class Broker:
                 question = self.ask_topic_ids()
                 while not all(future.done() for future in question.values()) and not stop():
                     sleep(0.05)
-                    self._admin.poll(0)
+                    self.admin.poll(0)
                     self._login.require()
                 if stop():
                     return
@@ -146,7 +147,7 @@ class Broker:
         asked = {ck.TopicPartition(*place): spec for place in places}
         if not asked:
             return {}
-        answers = self._admin.list_offsets(
+        answers = self.admin.list_offsets(
             asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED, request_timeout=REPLY_SECONDS
         )
         return {Place(at.topic, at.partition): self._answer(future).offset for at, future in answers.items()}
@@ -159,7 +160,7 @@ class Broker:
                 return None
             if failure.args[0].code() == ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise self._login.not_allowed("read", ", ".join(self._streams.topics)) from None
-            self._admin.poll(0)
+            self.admin.poll(0)
             self._login.require()
             raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
         except TimeoutError:

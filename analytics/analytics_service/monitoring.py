@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import SummaryMetricFamily as Summary
 from prometheus_client.metrics_core import Metric
 
 from analytics_service.ingest import Ingest
 from analytics_service.kafka import Broker
 from analytics_service.loader import Loader
 from analytics_service.streams import Streams
-from shop.edges.monitoring import SILENT_SECONDS, by_label, counter, summary
+from shop.edges.monitoring import SILENT_SECONDS, by_label
 from shop.runtime.errors import Unavailable
 
 
@@ -31,10 +33,10 @@ class Analytics:
 
     def metrics(self) -> Iterable[Metric]:
         counts, seconds = self._loader.counts, self._loader.seconds
-        yield counter("shop_messages_stored", "Messages stored, dead letters included.", counts["messages"])
-        yield counter("shop_dead_letters", "Messages stored as dead letters.", counts["dead_letters"])
-        yield summary("shop_batch_messages", "Messages per batch.", counts["batches"], counts["messages"])
-        yield summary("shop_load_seconds", "Time to store a batch.", counts["batches"], seconds)
+        yield Counter("shop_messages_stored", "Messages stored, dead letters included.", counts["messages"])
+        yield Counter("shop_dead_letters", "Messages stored as dead letters.", counts["dead_letters"])
+        yield Summary("shop_batch_messages", "Messages per batch.", counts["batches"], counts["messages"])
+        yield Summary("shop_load_seconds", "Time to store a batch.", counts["batches"], seconds)
         yield from self._lag()
 
     def _lag(self) -> Iterable[Metric]:
@@ -43,7 +45,7 @@ class Analytics:
             held = self._broker.ranges(stored)
         except Unavailable:
             return
-        lag = GaugeMetricFamily("shop_lag", "Offsets not stored yet.", labels=["topic", "partition"])
+        lag = Gauge("shop_lag", "Offsets not stored yet.", labels=["topic", "partition"])
         yield by_label(
             lag,
             {(self._streams.table(at.topic), str(at.partition)): max(0, held[at].end - stored[at]) for at in held},

@@ -52,14 +52,6 @@ def start(guarded: Kafka, mariadb: MariaDB, tmp_path: Path) -> Iterator[Start]:
     ours.drop(mariadb)
 
 
-def sentence_of(service: Service) -> str:
-    """The one sentence that a service ended with."""
-    assert service.until_dead() == 2
-    text = service.log.read_text()
-    assert "Traceback" not in text
-    return text.strip().splitlines()[-1]
-
-
 def test_orders_are_completed_and_stored_while_everybody_does_only_what_he_may(start: Start, guarded: Kafka) -> None:
     for name in SERVICES:
         start(name)
@@ -75,14 +67,14 @@ def test_orders_are_completed_and_stored_while_everybody_does_only_what_he_may(s
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_wrong_password_ends_a_service_at_once_and_is_not_shown(start: Start, guarded: Kafka, name: str) -> None:
     refused = start(name, KAFKA_PASSWORD="a-wrong-one")
-    sentence = sentence_of(refused)
+    sentence = refused.sentence()
     assert sentence.startswith(f"error: Kafka at {guarded.login} does not let user {name} in: ")
     assert "KAFKA_PASSWORD" in sentence
     assert "a-wrong-one" not in refused.log.read_text()
 
 
 def test_a_service_that_logs_in_as_another_one_is_told_what_it_may_not_do(start: Start) -> None:
-    sentence = sentence_of(start("order", KAFKA_USER="checkout", KAFKA_PASSWORD="checkoutpw"))
+    sentence = start("order", KAFKA_USER="checkout", KAFKA_PASSWORD="checkoutpw").sentence()
     assert "does not let user checkout" in sentence
     assert "order" in sentence
 
@@ -102,7 +94,7 @@ def test_an_opened_topic_is_written_by_anybody_and_its_service_refuses_to_start(
     assert visitor.uses_transactional_id("a-team-0")
     assert not visitor.uses_transactional_id("checkout-0")
     assert not Visitor(opened, "checkout").writes("checkout")
-    assert "OPEN_TOPICS" in sentence_of(start("checkout"))
+    assert "OPEN_TOPICS" in start("checkout").sentence()
 
 
 def test_a_topic_that_is_closed_again_is_its_service_s_alone(opened: Kafka) -> None:

@@ -6,19 +6,9 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 from tests.runtime.real_world import REPLY
 from tests.runtime.world import PARTITIONS
 from tests.samples import submitted
-from tests.shop import Service, Shop, wait_until
+from tests.shop import Shop, wait_until
 
 PUBLISHERS = ("checkout", "order", "fulfillment")
-
-
-def sentence_of(service: Service) -> str:
-    """The one sentence that a service ended with."""
-    assert service.until_dead() == 2
-    text = service.log.read_text()
-    assert "Traceback" not in text
-    last = text.strip().splitlines()[-1]
-    assert last.startswith("error: ")
-    return last
 
 
 @pytest.mark.parametrize(
@@ -34,7 +24,7 @@ def sentence_of(service: Service) -> str:
 )
 def test_a_wrong_setting_is_named_with_its_value(shop: Shop, service: str, setting: str, value: str) -> None:
     refused = shop.start(service, **{setting: value})  # type: ignore[arg-type]
-    sentence = sentence_of(refused)
+    sentence = refused.sentence()
     assert setting in sentence
     assert value in sentence
 
@@ -44,7 +34,7 @@ def test_a_missing_topic_is_named(shop: Shop) -> None:
     shop.world.admin.delete_topics([name])[name].result(REPLY)
     wait_until(lambda: name not in shop.world.admin.list_topics(timeout=REPLY).topics, "the topic to be gone")
     for service in ("order", "fulfillment"):
-        sentence = sentence_of(shop.start(service))
+        sentence = shop.start(service).sentence()
         assert name in sentence
         assert "init-kafka.sh" in sentence
     shop.world.create("order")
@@ -57,17 +47,17 @@ def test_topics_with_different_numbers_of_partitions_are_refused_at_start(shop: 
         lambda: len(shop.world.admin.list_topics(name, timeout=REPLY).topics[name].partitions) > PARTITIONS,
         "the partition to be there",
     )
-    assert "equally many partitions" in sentence_of(shop.start("order"))
+    assert "equally many partitions" in shop.start("order").sentence()
 
 
 def test_a_wrong_password_is_refused_without_showing_it(shop: Shop) -> None:
-    sentence = sentence_of(shop.start("fulfillment", MARIADB_PASSWORD="not-it"))
+    sentence = shop.start("fulfillment", MARIADB_PASSWORD="not-it").sentence()
     assert "MARIADB_PASSWORD" in sentence
     assert "not-it" not in sentence
 
 
 def test_a_missing_database_is_named(shop: Shop) -> None:
-    assert "MARIADB_DATABASE" in sentence_of(shop.start("fulfillment", MARIADB_DATABASE="nowhere"))
+    assert "MARIADB_DATABASE" in shop.start("fulfillment", MARIADB_DATABASE="nowhere").sentence()
 
 
 def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand(shop: Shop) -> None:
@@ -79,7 +69,7 @@ def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand
     for number in range(6, 12):
         shop.world.publish("checkout", 0, *submitted(number))
     shop.world.delete_records("checkout", 0, before=10)
-    sentence = sentence_of(shop.start("order"))
+    sentence = shop.start("order").sentence()
     assert "checkout/0" in sentence
     assert "--accept-loss" in sentence
     assert "10 to 12" in sentence
@@ -98,6 +88,6 @@ def test_of_two_processes_in_a_slot_one_ends_and_names_the_setting_and_nothing_i
         shop.world.publish("checkout", number % PARTITIONS, *submitted(number))
     wait_until(lambda: any(one.process.poll() is not None for one in both), "one of them to end")
     (loser,) = [one for one in both if one.process.poll() is not None]
-    assert "INSTANCE=0" in sentence_of(loser)
+    assert "INSTANCE=0" in loser.sentence()
     wait_until(lambda: shop.statuses("order")["MERCHANT_ACCEPTED"] == 30, "the orders")
     assert shop.statuses("order")["NEW"] == 30

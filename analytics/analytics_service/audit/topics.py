@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from analytics_service.audit.messages import Message
 from analytics_service.kafka import Broker
@@ -30,7 +30,6 @@ class Topics:
     """
 
     def __init__(self, client: Mapping[str, Any], streams: Streams, address: str) -> None:
-        self._admin = AdminClient(dict(client))
         self._broker = Broker(client, streams)
         self._consumer = ck.Consumer(
             {
@@ -139,7 +138,7 @@ class Topics:
         level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
         asked = {ck.TopicPartition(*place): spec for place in places}
         try:
-            answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
+            answers = self._broker.admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
             return {
                 Place(at.topic, at.partition): future.result(2 * REPLY_SECONDS).offset
                 for at, future in answers.items()

@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, SummaryMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -54,18 +54,6 @@ def serve(settings: MonitoredSettings, service: str, observed: Observed) -> None
         log.warning("no /metrics and /health", HTTP_PORT=settings.http_port, reason=error.strerror)
         return
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-
-
-def counter(name: str, meaning: str, value: float) -> Metric:
-    return CounterMetricFamily(name, meaning, value)
-
-
-def gauge(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, meaning, value)
-
-
-def summary(name: str, meaning: str, count: int, total: float) -> Metric:
-    return SummaryMetricFamily(name, meaning, count, total)
 
 
 def by_label(family: Any, values: Mapping[tuple[str, ...], float]) -> Metric:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import SummaryMetricFamily as Summary
 from prometheus_client.metrics_core import Metric
 
-from shop.edges.monitoring import SILENT_SECONDS, by_label, counter, gauge, summary
+from shop.edges.monitoring import SILENT_SECONDS, by_label
 from shop.runtime.errors import Unavailable
 from shop.runtime.log import Log
 from shop.runtime.loop import Processor
@@ -31,16 +33,16 @@ class Publisher:
 
     def metrics(self) -> Iterable[Metric]:
         processor, counts = self._processor, self._processor.counts
-        yield counter("shop_messages_read", "Messages read, own ones included.", counts["read"])
-        yield counter("shop_events_published", "Events in committed transactions.", counts["published"])
-        yield counter("shop_entities_opened", "Entities opened by this service itself.", counts["opened"])
+        yield Counter("shop_messages_read", "Messages read, own ones included.", counts["read"])
+        yield Counter("shop_events_published", "Events in committed transactions.", counts["published"])
+        yield Counter("shop_entities_opened", "Entities opened by this service itself.", counts["opened"])
         seconds = processor.transaction_seconds
-        yield summary("shop_transaction_seconds", "Committed transactions.", counts["transactions"], seconds)
-        yield counter("shop_reloads", "Starts anew from the log after an abort or an error.", counts["reloads"])
-        refused = CounterMetricFamily("shop_messages_refused", "Messages that led to nothing.", labels=["reason"])
+        yield Summary("shop_transaction_seconds", "Committed transactions.", counts["transactions"], seconds)
+        yield Counter("shop_reloads", "Starts anew from the log after an abort or an error.", counts["reloads"])
+        refused = Counter("shop_messages_refused", "Messages that led to nothing.", labels=["reason"])
         yield by_label(refused, {(reason,): counts[reason] for reason in REFUSED})
-        yield gauge("shop_pending_triggers", "Events whose transition is not committed yet.", processor.pending)
-        yield gauge("shop_open_entities", "Entities of which another event is to come.", processor.open_entities)
+        yield Gauge("shop_pending_triggers", "Events whose transition is not committed yet.", processor.pending)
+        yield Gauge("shop_open_entities", "Entities of which another event is to come.", processor.open_entities)
         yield from self._lag()
 
     def _lag(self) -> Iterable[Metric]:
@@ -49,5 +51,5 @@ class Publisher:
             ends = self._log.high_watermarks(after)
         except Unavailable:
             return
-        lag = GaugeMetricFamily("shop_lag", "Offsets not read yet.", labels=["topic", "partition"])
+        lag = Gauge("shop_lag", "Offsets not read yet.", labels=["topic", "partition"])
         yield by_label(lag, {(at.topic, str(at.partition)): max(0, ends[at] - after[at]) for at in ends})
