@@ -22,55 +22,10 @@ from local.server import HOST, Server
 
 NODE = 1
 LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
+BROKER_SETTINGS = Path(__file__).with_name("broker.properties")
 ADMIN_PASSWORD = "adminpw"
 """A workshop's; KAFKA_ADMIN_PASSWORD is another one."""
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-
-# One node, one machine: a copy of nothing, few partitions so that it starts fast, small buffers.
-PROPERTIES: Mapping[str, object] = {
-    "process.roles": "broker,controller",
-    "node.id": NODE,
-    "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "INTERNAL",
-    "listener.security.protocol.map": "OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,INTERNAL:SASL_PLAINTEXT,"
-    "CONTROLLER:SASL_PLAINTEXT",
-    # Only the admin has a password in the settings; the others' are made while the broker runs.
-    "listener.name.login.sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
-    "listener.name.login.scram-sha-512.sasl.jaas.config": f"{SCRAM};",
-    "listener.name.internal.sasl.enabled.mechanisms": "PLAIN",
-    "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
-    "sasl.mechanism.inter.broker.protocol": "PLAIN",
-    "sasl.mechanism.controller.protocol": "PLAIN",
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:broker;User:admin",
-    "auto.create.topics.enable": "false",
-    # The contract counts delays from the broker's time stamp.
-    "log.message.timestamp.type": "LogAppendTime",
-    "log.retention.hours": 7 * 24,
-    "default.replication.factor": 1,
-    "min.insync.replicas": 1,
-    "offsets.topic.replication.factor": 1,
-    "offsets.topic.num.partitions": 5,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "transaction.state.log.num.partitions": 5,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    "share.coordinator.state.topic.num.partitions": 1,
-    # After a kill -9 the node waits this long for its own earlier registration to run out (9 s by default).
-    "broker.session.timeout.ms": 3000,
-    "broker.heartbeat.interval.ms": 500,
-    "group.initial.rebalance.delay.ms": 0,
-    "group.min.session.timeout.ms": 1000,
-    # A hanging transaction holds every read_committed reader up: for 15 s at most, and 1 s until that is seen.
-    "transaction.max.timeout.ms": 15000,
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-    "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
-    "num.network.threads": 2,
-    "num.io.threads": 4,
-    "background.threads": 2,
-}
 
 
 class Ports(NamedTuple):
@@ -146,8 +101,9 @@ class Kafka(Server):
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._settings.touch()
         self._settings.chmod(0o600)
-        settings = {**PROPERTIES, **self._places(), **self._passwords(), **self.properties}
-        self._settings.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        own = {**self._places(), **self._passwords(), **self.properties}
+        lines = (f"{key}={value}\n" for key, value in own.items())
+        self._settings.write_text(BROKER_SETTINGS.read_text() + "".join(lines))
         if not (self.home / "data" / "meta.properties").is_file():
             self._format()
 
@@ -170,6 +126,7 @@ class Kafka(Server):
         clients = {"OPEN": self._ports.everybody, "LOGIN": self._ports.login, "INTERNAL": self._ports.internal}
         advertised = ",".join(f"{name}://[{HOST}]:{port}" for name, port in clients.items())
         return {
+            "node.id": NODE,
             # Static voters: `format --standalone` does not understand an IPv6 address.
             "controller.quorum.voters": f"{NODE}@[{HOST}]:{self._ports.controller}",
             "listeners": f"{advertised},CONTROLLER://[{HOST}]:{self._ports.controller}",

@@ -13,20 +13,7 @@ from local.binaries import Binaries
 from local.errors import Refusal
 from local.server import HOST, Server
 
-OPTIONS: Mapping[str, object] = {
-    "character-set-server": "utf8mb4",
-    "default-time-zone": "+00:00",
-    "local-infile": 1,
-    # A writer that was stopped in the middle frees its locks after so many seconds.
-    "idle-write-transaction-timeout": 15,
-    # What was committed survives a power cut.
-    "innodb-flush-log-at-trx-commit": 1,
-    "max-allowed-packet": "64M",
-    "max-connections": 100,
-    "table-open-cache": 400,
-    "aria-pagecache-buffer-size": "8M",
-    "key-buffer-size": "1M",
-}
+SETTINGS = Path(__file__).with_name("mariadb.cnf")
 
 
 class MariaDB(Server):
@@ -81,12 +68,8 @@ class MariaDB(Server):
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
         }
-        settings = {**OPTIONS, **own, **self.options}
-        return [
-            *self._mariadbd(),
-            "--skip-name-resolve",
-            *(f"--{name}={value}" for name, value in settings.items()),
-        ]
+        settings = {**own, **self.options}
+        return [*self._mariadbd(), *(f"--{name}={value}" for name, value in settings.items())]
 
     def prepare(self) -> None:
         self._temporary.mkdir(parents=True, exist_ok=True)
@@ -141,7 +124,7 @@ class MariaDB(Server):
         return done.stdout
 
     def _mariadbd(self) -> list[str]:
-        command = [str(self._binaries.mariadbd), "--no-defaults", f"--datadir={self.data}"]
+        command = [str(self._binaries.mariadbd), f"--defaults-file={SETTINGS}", f"--datadir={self.data}"]
         if self._binaries.system_tables:
             share = self._binaries.system_tables
             command += [f"--basedir={share.parent}", f"--lc-messages-dir={share}"]
