@@ -14,6 +14,7 @@ from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.kafka_login import Login
+from shop.runtime.kafka_options import leave_behind
 
 REPLY_SECONDS = 3.0
 SESSION_SECONDS = 10
@@ -204,13 +205,16 @@ class Lag:
     def __init__(self, broker: Broker, config: Mapping[str, Any], streams: Streams) -> None:
         self._broker = broker
         self._address = config["bootstrap.servers"]
-        self._consumer = ck.Consumer({**config, "group.id": streams.group, "enable.auto.commit": False})
+        self._config = {**config, "group.id": streams.group, "enable.auto.commit": False}
+        self._consumer = ck.Consumer(self._config)
 
     def __call__(self) -> int:
         held = self._broker.ranges(self._broker.places())
         try:
             stored = self._consumer.committed([ck.TopicPartition(*place) for place in held], timeout=REPLY_SECONDS)
         except ck.KafkaException as failure:
+            leave_behind(self._consumer)
+            self._consumer = ck.Consumer(self._config)
             raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
         for at in stored:
             if at.error is not None:
