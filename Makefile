@@ -16,7 +16,7 @@ IN_ANALYTICS := cd analytics && $(AT_KAFKA) exec venv/bin/python -m
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run up down kpi export truth audit redrive test lint bench bench-runtime bench-growth requirements clean python tools analytics
+.PHONY: help run up down kpi export truth audit redrive test compose-test lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -51,6 +51,9 @@ test: python ## run all tests in three processes, each with a Kafka and a MariaD
 	@$(LOCAL) ensure binaries tools
 	@$(TOOL) pytest -n 3 --dist loadfile $(ARGS)
 
+compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
+	@$(TOOL) pytest -m compose tests/compose $(ARGS)
+
 lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -68,6 +71,10 @@ bench-runtime: bench ## only transitions per second through one service, beside 
 bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (15 minutes, 20 GB)
 	@$(LOCAL) ensure binaries tools
 	@$(WITH_SERVICES) $(TOOL) bench.growth
+
+bench-scaling: python ## what each service does with 1, 2 and 4 instances, and with more partitions (QUICK=1: roughly)
+	@$(LOCAL) ensure binaries tools
+	@$(WITH_SERVICES) $(TOOL) bench.scaling
 
 requirements: python ## write all requirements.txt anew from the pyproject.toml files (ARGS=--upgrade for newer pins)
 	@$(LOCAL) requirements $(ARGS)
