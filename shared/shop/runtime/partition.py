@@ -146,7 +146,7 @@ class Partition:
         """
         entity = trigger.entity
         entity.scheduled -= 1
-        if self._judge(trigger) is not Verdict.READY:
+        if self._judge(trigger) != "ready":
             if trigger.input is not None:
                 self._place(trigger, elapsed)
             self._reconsider(entity, elapsed)
@@ -233,28 +233,28 @@ class Partition:
     def _judge(self, trigger: Trigger) -> Verdict:
         status = trigger.entity.status
         if status is not None and self._lifecycle.reaches(trigger.becomes, status):
-            return Verdict.DONE
+            return "done"
         if status is trigger.needs:
-            return Verdict.READY
+            return "ready"
         if trigger.needs is not None and self._lifecycle.reaches(status, trigger.needs):
-            return Verdict.EARLY if trigger.entity.scheduled else Verdict.DOUBTFUL
-        return Verdict.ILLEGAL
+            return "early" if trigger.entity.scheduled else "doubtful"
+        return "illegal"
 
     def _place(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
         verdict = self._judge(trigger)
-        if verdict is not Verdict.READY or trigger.due - elapsed > KEPT_SECONDS:
+        if verdict != "ready" or trigger.due - elapsed > KEPT_SECONDS:
             trigger.event = None
-        if verdict is Verdict.READY:
+        if verdict == "ready":
             trigger.entity.scheduled += 1
             self._schedule(self, trigger, elapsed)
-        elif verdict is Verdict.EARLY:
+        elif verdict == "early":
             trigger.entity.waiting.append(trigger)
-        elif verdict is Verdict.DOUBTFUL and not final:
+        elif verdict == "doubtful" and not final:
             self.doubts.append(trigger)
         else:
-            if trigger.record is not None and verdict is not Verdict.DONE:
+            if trigger.record is not None and verdict != "done":
                 reason = f"{trigger.entity.id} is {trigger.entity.status}, {trigger.becomes} needs {trigger.needs}"
-                self._refuse("orphan" if verdict is Verdict.DOUBTFUL else "illegal", trigger.record, reason)
+                self._refuse("orphan" if verdict == "doubtful" else "illegal", trigger.record, reason)
             self._close(trigger)
 
     def _close(self, trigger: Trigger) -> None:
