@@ -101,6 +101,9 @@ class _Purchase(_Message):
     currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 
 
+_WITHOUT_PAYMENT_METHOD = (CheckoutStatus.CREATED, CheckoutStatus.ADDRESS_SUBMITTED)
+
+
 class Checkout(_Purchase):
     """A state of a checkout. The address is there from AddressSubmitted on, the payment method from
     PaymentMethodSubmitted on."""
@@ -119,11 +122,10 @@ class Checkout(_Purchase):
 
     @model_validator(mode="after")
     def _submitted_is_there(self) -> Self:
-        if self.status is not CheckoutStatus.CREATED:
-            if self.shipping_address is None:
-                raise ValueError(f"shipping_address is missing in status {self.status}")
-            if self.payment_method is None and self.status is not CheckoutStatus.ADDRESS_SUBMITTED:
-                raise ValueError(f"payment_method is missing in status {self.status}")
+        if self.shipping_address is None and self.status is not CheckoutStatus.CREATED:
+            raise ValueError(f"shipping_address is missing in status {self.status}")
+        if self.payment_method is None and self.status not in _WITHOUT_PAYMENT_METHOD:
+            raise ValueError(f"payment_method is missing in status {self.status}")
         return self
 
 
