@@ -191,7 +191,8 @@ class Partition:
         for topic, source in self.inputs.items():
             first = source.first_pending()
             yield topic, source.next if first is None or first.record is None else first.record.offset
-        yield self._rules.topic, self._history[0].offset if self._history else self.next
+        held_from, _, _ = self._history[0] if self._history else (self.next, 0.0, None)
+        yield self._rules.topic, held_from
 
     @property
     def open_entities(self) -> int:
@@ -208,7 +209,7 @@ class Partition:
         entity.offset = record.offset
         if not entity.open:
             entity.value = b""
-        self._history.append(Held(record.offset, record.timestamp, entity))
+        self._history.append((record.offset, record.timestamp, entity))
         return entity
 
     def _follow(self, entity: Entity, event: Event, unix: float, elapsed: float) -> None:
@@ -232,10 +233,10 @@ class Partition:
 
     def _judge(self, trigger: Trigger) -> Verdict:
         status = trigger.entity.status
-        if status is not None and self._lifecycle.reaches(trigger.becomes, status):
-            return "done"
         if status is trigger.needs:
             return "ready"
+        if status is not None and self._lifecycle.reaches(trigger.becomes, status):
+            return "done"
         if trigger.needs is not None and self._lifecycle.reaches(status, trigger.needs):
             return "early" if trigger.entity.scheduled else "doubtful"
         return "illegal"
@@ -299,7 +300,7 @@ class Partition:
 
     def _horizon(self) -> float:
         """The log time before which duplicates are not known any more."""
-        oldest = self._history[-1].timestamp if self._history else 0.0
+        _, oldest, _ = self._history[-1] if self._history else (0, 0.0, None)
         for source in self.inputs.values():
             first = source.first_pending()
             if first is not None and first.record is not None:
