@@ -10,8 +10,8 @@ from pathlib import Path
 
 from local.binaries import ROOT
 from local.errors import Refusal
-from local.kafka import Ports
-from local.server import free_port, require_free
+from local.server import free_port
+from local.stack import CLUSTER, Layout
 from tests.local.waiting import wait_until
 
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
@@ -37,7 +37,7 @@ class Checkout:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.kafka_port, self.mariadb_port = _free_ports_of_kafka(), free_port()
+        self.kafka_port, self.mariadb_port = _free_ports()
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -168,11 +168,10 @@ def _make() -> str:
     return make
 
 
-def _free_ports_of_kafka() -> int:
-    """A port that is free, as the others are that Kafka takes with it."""
+def _free_ports() -> tuple[int, int]:
+    """Ports for KAFKA_PORT and MARIADB_PORT with which all that they lead to is free."""
     while True:
-        ports = Ports.of(free_port())
+        kafka, mariadb = free_port(), free_port()
         with contextlib.suppress(Refusal):
-            for port in ports:
-                require_free(port, "kafka")
-            return ports.everybody
+            Layout.at(CLUSTER, kafka, mariadb).require_free()
+            return kafka, mariadb
