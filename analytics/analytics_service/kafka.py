@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_failover import FAILOVER, keep_informed
 from shop.runtime.kafka_login import Login
 
 REPLY_SECONDS = 3.0
@@ -40,9 +41,7 @@ def client(settings: Settings, logger: logging.Logger) -> dict[str, Any]:
         "bootstrap.servers": settings.kafka_bootstrap,
         "client.id": f"{settings.namespace}analytics-{settings.instance}",
         "logger": logger,
-        # Partitions that are added while running are picked up within this time.
-        "topic.metadata.refresh.interval.ms": 5000,
-        "reconnect.backoff.max.ms": 2000,
+        **FAILOVER,
         **settings.kafka_login,
     }
 
@@ -122,6 +121,7 @@ class Broker:
                 if stop():
                     return
                 ids = self.answered(question)
+                keep_informed(self.admin, self._streams.topics[0], self._address)
             except Unavailable as failure:
                 log.warning("waiting for Kafka", address=self._address, seconds=pause, reason=str(failure))
                 sleep(pause)

@@ -8,6 +8,7 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_failover import leave
 from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
@@ -51,8 +52,9 @@ class KafkaLog:
             self._member()
 
     def close(self) -> None:
-        """Leaves without waiting for a broker that is away; the slot keeps its partitions until the session ends."""
+        """Leaves the group, without waiting for a broker that is away: others have the partitions at once."""
         if self._consumer is not None:
+            leave(self._consumer)
             self._consumer.close()
 
     def assignment(self) -> frozenset[TopicPartition]:

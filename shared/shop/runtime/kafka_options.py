@@ -7,9 +7,9 @@ from typing import Any
 
 import confluent_kafka as ck
 
+from shop.runtime.kafka_failover import FAILOVER
 from shop.runtime.log import TopicPartition
 
-REPLY_SECONDS = 10.0
 SESSION_SECONDS = 10
 TRANSACTION_SECONDS = 10
 
@@ -61,8 +61,7 @@ class KafkaOptions:
             "bootstrap.servers": self.bootstrap,
             "client.id": self.slot,
             "logger": self.logger,
-            "topic.metadata.refresh.interval.ms": 5000,
-            "reconnect.backoff.max.ms": 2000,
+            **FAILOVER,
             **self.client,
         }
 

@@ -10,8 +10,9 @@ import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_failover import REPLY_SECONDS, keep_informed
 from shop.runtime.kafka_login import READ, WRITE, Login
-from shop.runtime.kafka_options import REPLY_SECONDS, KafkaOptions
+from shop.runtime.kafka_options import KafkaOptions
 from shop.runtime.log import TopicPartition, TopicState
 
 DESCRIBE_SECONDS = 2.0
@@ -48,6 +49,7 @@ class Topics:
                 self._states = self._answered(question)
                 self._require_same_counts()
                 self._require_rights(question)
+                keep_informed(self._admin, self._options.topics[0], self._options.bootstrap)
                 return
             except Unavailable as error:
                 log.warning("waiting for Kafka", address=self._options.bootstrap, reason=str(error), seconds=pause)
