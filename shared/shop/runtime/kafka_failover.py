@@ -11,6 +11,8 @@ from shop.runtime.errors import Unavailable
 
 REPLY_SECONDS = 10.0
 LEAVE_SECONDS = 0.5
+SPREAD_SECONDS = 2.0
+"""A topic that was made just now may be unknown to some brokers for a moment: it is missing after so long."""
 
 FAILOVER: Mapping[str, Any] = {
     # Who leads a partition, in place of a broker that is gone, is learnt from the next metadata.
