@@ -16,7 +16,7 @@ IN_ANALYTICS := cd analytics && $(AT_KAFKA) exec venv/bin/python -m
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run up down kpi export truth audit redrive test compose-test lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -25,6 +25,9 @@ help: ## list these targets
 
 run: python ## start everything: Kafka, MariaDB and the four services; Ctrl-C ends it
 	@$(LOCAL) run
+
+run-cluster: python ## the same with three brokers, of which any one may be lost, and every service twice
+	@$(LOCAL) run-cluster
 
 up: python ## start only Kafka and MariaDB, in the background
 	@$(LOCAL) up

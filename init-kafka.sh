@@ -85,9 +85,14 @@ as_admin() {
 }
 
 create_topic() {
-    as_admin "topic $1 could not be created" kafka-topics --create --if-not-exists --topic "$1" \
+    local refused
+    until refused=$(as_admin "topic $1 could not be created" kafka-topics --create --if-not-exists --topic "$1" \
         --partitions "$PARTITIONS" --replication-factor "$REPLICATION" \
-        --config "retention.ms=$RETENTION_MS" --config message.timestamp.type=LogAppendTime >/dev/null
+        --config "retention.ms=$RETENTION_MS" --config message.timestamp.type=LogAppendTime 2>&1 >/dev/null); do
+        # The first broker of a cluster answers before the last one is there.
+        [[ $refused == *"replication factor"* ]] && ((SECONDS < WAIT_SECONDS)) || { echo "$refused" >&2; exit 2; }
+        sleep 1
+    done
     say "topic $1 is new: $PARTITIONS partitions, kept for 7 days"
 }
 

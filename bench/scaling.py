@@ -84,7 +84,9 @@ def transitions(servers: Stage, instances: int, partitions: int) -> Trial:
         _start(shop, "order", instances, {"SPEED": FULL_SPEED, "DISPUTE_RATE": "0"})
         wanted = _messages(servers)
         _write(shop, "checkout", map(checkout, range(wanted)))
-        return _timed(shop, "order", instances, partitions, partial(_ends, shop, "order", partitions), 2 * wanted)
+        return _timed(
+            servers, shop, "order", instances, partitions, partial(_ends, shop, "order", partitions), 2 * wanted
+        )
 
 
 def fulfil(servers: Stage, instances: int, partitions: int) -> Trial:
@@ -119,7 +121,7 @@ def store(servers: Stage, instances: int, partitions: int) -> Trial:
             _start(shop, "analytics", instances, {})
             wanted = _messages(servers) * 2
             _write(shop, "checkout", map(checkout, range(wanted)))
-            trial = _timed(shop, "analytics", instances, partitions, stored, wanted)
+            trial = _timed(servers, shop, "analytics", instances, partitions, stored, wanted)
         engine.dispose()
     return trial
 
@@ -167,7 +169,7 @@ def _start(shop: Shop, service: str, instances: int, settings: Mapping[str, str]
 def _write(shop: Shop, topic: str, events: Iterable[Event]) -> None:
     """Publishes them at once, each where its key belongs."""
     messages = [Message(topic, event.key.encode(), serialize(event), 0) for event in events]
-    write(writer(shop.kafka.bootstrap), shop.world.namespace, iter(messages), len(messages))
+    write(writer(shop.world.bootstrap), shop.world.namespace, iter(messages), len(messages))
 
 
 def _ends(shop: Shop, topic: str, partitions: int) -> int:
@@ -175,12 +177,14 @@ def _ends(shop: Shop, topic: str, partitions: int) -> int:
     return sum(end for (of, _), end in ends_of(shop, partitions).items() if of == name)
 
 
-def _timed(shop: Shop, service: str, instances: int, partitions: int, done: Callable[[], int], wanted: int) -> Trial:
+def _timed(
+    servers: Stage, shop: Shop, service: str, instances: int, partitions: int, done: Callable[[], int], wanted: int
+) -> Trial:
     """From a tenth of what is wanted to nine tenths of it."""
     pids = {
         "service": [one.process.pid for one in shop.services.values()],
-        "kafka": [shop.kafka.pid],
-        "mariadb": [shop.mariadb.pid],
+        "kafka": [servers.kafka.pid],
+        "mariadb": [servers.mariadb.pid],
     }
     wait_until(lambda: done() >= wanted * 0.1, f"the first messages of {service}", LONGEST_SECONDS)
     first, began, before = done(), time.perf_counter(), {name: _cpu_seconds(of) for name, of in pids.items()}

@@ -9,7 +9,7 @@ from local.interrupt import Interrupted, interruptible
 from local.locks import claim_stack
 from local.paths import HOME, ROOT
 
-USAGE = "python -m local run | up | down | status | ensure WHAT... | requirements [--upgrade] | clean"
+USAGE = "python -m local run | run-cluster | up | down | status | ensure WHAT... | requirements [--upgrade] | clean"
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
 
 
@@ -37,6 +37,8 @@ def _dispatch(verb: str = "", *arguments: str) -> None:
     match verb, arguments:
         case "run", ():
             foreground.run(say)
+        case "run-cluster", ():
+            foreground.run_cluster(say)
         case "up", ():
             stack.up(say)
         case "down", ():

@@ -1,4 +1,4 @@
-"""`run`: everything at once, in the foreground, until somebody wants it to end."""
+"""`run` and `run-cluster`: everything at once, in the foreground, until somebody wants it to end."""
 
 import os
 import signal
@@ -9,17 +9,18 @@ from local import background, binaries, stack, venvs
 from local.commands import Say, together
 from local.errors import Refusal
 from local.interrupt import Interrupted
-from local.kafka import Kafka
 from local.locks import claim_stack
-from local.mariadb import MariaDB
 from local.paths import ROOT
 from local.server import Server
-from local.stack import Ports
+from local.stack import CLUSTER, SINGLE, Layout, Servers
 from local.supervisor import Console, Program, end_all, wants_colour
 
 # Together with what it takes to notice, all is over within 10 seconds.
 SERVICES_END_WITHIN = 5.5  # seconds; they promise 5
-SERVERS_END_WITHIN = 4.0
+ALL_END_WITHIN = 9.5  # of three brokers the last one waits 5 seconds for another to take over
+
+SECOND_HTTP_PORTS = {"checkout": 9111, "order": 9112, "fulfillment": 9113, "analytics": 9114}
+"""Of the second instance of a service; the first one has that of its settings."""
 
 
 def run(say: Say) -> None:
@@ -28,61 +29,70 @@ def run(say: Say) -> None:
     A Kafka and a MariaDB that `up` started are used, and go on afterwards. Raises Refusal where it cannot start.
     """
     with claim_stack("run"):
-        ports = Ports.from_environment()
-        borrowed = background.running()
-        _require(ports, borrowed)
-        servers = _install(ports, say)
-        if not borrowed:
-            stack.prepare(*servers)
-        console = Console(
-            sys.stdout,
-            ["shop", *(server.name for server in servers), *venvs.SERVICES],
-            colour=wants_colour(),
-            on_lost=lambda: os.kill(os.getpid(), signal.SIGTERM),
-        )
-        _run(ports, servers, [] if borrowed else list(servers), console)
+        layout = Layout.from_environment(SINGLE)
+        up = {process.name: process.port for process in background.running().values()}
+        if up and up != layout.first_ports:
+            raise Refusal("What make up started is on other ports or not complete any more: end it with make down.")
+        _run(layout, say, borrowed=bool(up))
 
 
-def _require(ports: Ports, borrowed: dict[str, background.Background]) -> None:
-    """Refuse at once what would fail only after minutes of downloading."""
+def run_cluster(say: Say) -> None:
+    """As `run`, with three brokers, each service twice, and data of its own. Raises Refusal where `up` was before."""
+    with claim_stack("run-cluster"):
+        if background.running():
+            raise Refusal("What make up started is one broker, and a cluster is three: end it with make down.")
+        _run(Layout.from_environment(CLUSTER), say, borrowed=False)
+
+
+def _run(layout: Layout, say: Say, *, borrowed: bool) -> None:
+    # What would fail only after minutes of downloading is refused at once.
     binaries.require_tools()
     venvs.require_tools()
     if not borrowed:
-        ports.require_free()
-    elif {name: process.port for name, process in borrowed.items()} != {
-        Kafka.name: ports.kafka,
-        MariaDB.name: ports.mariadb,
-    }:
-        raise Refusal("What make up started is on other ports or not complete any more: end it with make down.")
+        layout.require_free()
+    servers = _install(layout, say)
+    if not borrowed:
+        stack.prepare(servers)
+    instances = [(service, instance) for service in venvs.SERVICES for instance in range(layout.size.instances)]
+    names = [name if layout.size.instances == 1 else f"{name}-{instance}" for name, instance in instances]
+    console = Console(
+        sys.stdout,
+        ["shop", *(server.name for server in servers.all), *names],
+        colour=wants_colour(),
+        on_lost=lambda: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    _supervise(
+        layout,
+        servers,
+        [] if borrowed else [_server_program(server, console) for server in servers.all],
+        [_service_program(name, *instance, layout, console) for name, instance in zip(names, instances, strict=True)],
+        lambda line: console.write("shop", line),
+    )
 
 
-def _install(ports: Ports, say: Say) -> tuple[Kafka, MariaDB]:
+def _install(layout: Layout, say: Say) -> Servers:
     with together() as pool:
         fetching = pool.submit(binaries.ensure, say)
         venvs.ensure_all([venvs.of_service(name) for name in venvs.SERVICES], say)
-        return stack.servers(fetching.result(), ports)
+        return stack.servers(fetching.result(), layout)
 
 
-def _run(ports: Ports, servers: tuple[Kafka, MariaDB], own: list[Server], console: Console) -> None:
-    def say(line: str) -> None:
-        console.write("shop", line)
-
-    below = [_server_program(server, console) for server in own]
-    services = [_service_program(name, ports, console) for name in venvs.SERVICES]
+def _supervise(layout: Layout, servers: Servers, below: list[Program], services: list[Program], say: Say) -> None:
     began = time.monotonic()
     try:
         for program in below:
             program.start()
-        stack.set_up(*servers, say)
+        stack.set_up(layout, servers, say)
         for program in services:
             program.start()
-        say(f"all started after {time.monotonic() - began:.1f} s: {ports}; Ctrl-C ends everything")
+        say(f"all started after {time.monotonic() - began:.1f} s: {layout}; Ctrl-C ends everything")
         signal.pause()
     except Interrupted:
-        say("ending the services" + (", then Kafka and MariaDB" if own else "; Kafka and MariaDB stay up"))
+        say("ending the services" + (", then Kafka and MariaDB" if below else "; Kafka and MariaDB stay up"))
     finally:
+        deadline = time.monotonic() + ALL_END_WITHIN
         end_all(services, SERVICES_END_WITHIN)
-        end_all(below, SERVERS_END_WITHIN)
+        end_all(below, deadline - time.monotonic())
     say("everything has ended; started again it goes on where it stopped")
 
 
@@ -98,8 +108,12 @@ def _server_program(server: Server, console: Console) -> Program:
     )
 
 
-def _service_program(name: str, ports: Ports, console: Console) -> Program:
-    environment = {"PYTHONUNBUFFERED": "1", **ports.for_services()}
+def _service_program(name: str, service: str, instance: int, layout: Layout, console: Console) -> Program:
+    environment = {"PYTHONUNBUFFERED": "1", **layout.for_services()}
+    if layout.size.instances > 1:
+        environment["INSTANCE"] = str(instance)
+    if instance > 0:
+        environment["HTTP_PORT"] = str(SECOND_HTTP_PORTS[service])
     if wants_colour():
         environment["FORCE_COLOR"] = "1"
-    return Program(name, ["venv/bin/python", "main.py"], console, ROOT / name, environment)
+    return Program(name, ["venv/bin/python", "main.py"], console, ROOT / service, environment)

@@ -1,82 +1,63 @@
-"""The real Kafka: one node, broker and controller in one process, on [::1].
+"""The real Kafka: a broker and controller in one process, on [::1], alone or one of three.
 
 Four listeners: OPEN for everybody, who may read; LOGIN for whoever has a name and a password; INTERNAL and CONTROLLER
-for the node itself, with a password that nobody else has. What a name may do is said by init-kafka.sh.
+for the brokers among themselves, with a password that nobody else has. What a name may do is said by init-kafka.sh.
 """
 
-import base64
 import contextlib
 import os
-import secrets
 import socket
 import struct
 import subprocess
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from local.binaries import Binaries
+from local.cluster import Cluster, Node
 from local.errors import Refusal
 from local.server import HOST, Server
 
-NODE = 1
 LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
-BROKER_SETTINGS = Path(__file__).with_name("broker.properties")
 ADMIN_PASSWORD = "adminpw"
 """A workshop's; KAFKA_ADMIN_PASSWORD is another one."""
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
-class Ports(NamedTuple):
-    """Where it listens, for whom."""
-
-    everybody: int
-    controller: int
-    login: int
-    internal: int
-
-    @classmethod
-    def of(cls, first: int) -> "Ports":
-        """The first port, and the three after it."""
-        return cls(*range(first, first + len(cls._fields)))
-
-
 class Kafka(Server):
-    """A broker with its data under `home`. `bootstrap` is its address for everybody, `login` the one for those who
-    log in. See Server for its life."""
+    """One broker of a cluster. See Server for its life."""
 
-    name = "kafka"
+    setting = "KAFKA_PORT"
 
     def __init__(
         self,
         binaries: Binaries,
-        home: Path,
-        ports: Ports,
+        cluster: Cluster,
+        node: Node,
         *,
         heap_mb: int = 512,
         properties: Mapping[str, object] | None = None,
         log: Path | None = None,
     ) -> None:
-        super().__init__(home, ports.everybody, log)
-        self._ports = ports
+        super().__init__(node.name, cluster.home / node.name, node.ports.everybody, log)
         self.properties = dict(properties or {})
         self._binaries = binaries
+        self._cluster = cluster
+        self._node = node
         self._heap_mb = heap_mb
 
     @property
     def bootstrap(self) -> str:
-        """The address for clients without a name."""
-        return f"[{HOST}]:{self.port}"
+        """Its address for clients without a name."""
+        return self._node.bootstrap
 
     @property
     def login(self) -> str:
-        """The address for clients that log in."""
-        return f"[{HOST}]:{self._ports.login}"
+        """Its address for clients that log in."""
+        return self._node.login
 
     @property
     def ports(self) -> tuple[int, ...]:
-        return self._ports
+        return self._node.ports
 
     @property
     def command(self) -> list[str]:
@@ -103,7 +84,7 @@ class Kafka(Server):
         self._settings.chmod(0o600)
         own = {**self._places(), **self._passwords(), **self.properties}
         lines = (f"{key}={value}\n" for key, value in own.items())
-        self._settings.write_text(BROKER_SETTINGS.read_text() + "".join(lines))
+        self._settings.write_text(self._cluster.settings + "".join(lines))
         if not (self.home / "data" / "meta.properties").is_file():
             self._format()
 
@@ -123,27 +104,27 @@ class Kafka(Server):
         return self.home / "server.properties"
 
     def _places(self) -> dict[str, object]:
-        clients = {"OPEN": self._ports.everybody, "LOGIN": self._ports.login, "INTERNAL": self._ports.internal}
+        ports = self._node.ports
+        clients = {"OPEN": ports.everybody, "LOGIN": ports.login, "INTERNAL": ports.internal}
         advertised = ",".join(f"{name}://[{HOST}]:{port}" for name, port in clients.items())
         return {
-            "node.id": NODE,
-            # Static voters: `format --standalone` does not understand an IPv6 address.
-            "controller.quorum.voters": f"{NODE}@[{HOST}]:{self._ports.controller}",
-            "listeners": f"{advertised},CONTROLLER://[{HOST}]:{self._ports.controller}",
+            "node.id": self._node.id,
+            "controller.quorum.voters": self._cluster.voters,
+            "listeners": f"{advertised},CONTROLLER://[{HOST}]:{ports.controller}",
             "advertised.listeners": advertised,
             "log.dirs": self.home / "data",
         }
 
     def _passwords(self) -> dict[str, str]:
-        own = secrets.token_urlsafe(16)
-        itself = f'{PLAIN} username="broker" password="{own}" user_broker="{own}";'
+        shared = self._cluster.password
+        brokers = f'{PLAIN} username="broker" password="{shared}" user_broker="{shared}";'
         admin = os.environ.get("KAFKA_ADMIN_PASSWORD") or ADMIN_PASSWORD
         if set(admin) & set('"\\'):
             raise Refusal('KAFKA_ADMIN_PASSWORD must be without " and \\: choose another one.')
         return {
             "listener.name.login.plain.sasl.jaas.config": f'{PLAIN} user_admin="{admin}";',
-            "listener.name.internal.plain.sasl.jaas.config": itself,
-            "listener.name.controller.plain.sasl.jaas.config": itself,
+            "listener.name.internal.plain.sasl.jaas.config": brokers,
+            "listener.name.controller.plain.sasl.jaas.config": brokers,
         }
 
     def _java_settings(self) -> list[str]:
@@ -156,12 +137,11 @@ class Kafka(Server):
         ]
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # Joined by =, because an id may begin with a dash.
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         tool = ["kafka.tools.StorageTool", "format", "--config", str(self._settings)]
         done = subprocess.run(
-            [self._binaries.java, *quick, *self._java_settings(), *tool, f"--cluster-id={cluster_id}"],
+            [self._binaries.java, *quick, *self._java_settings(), *tool, f"--cluster-id={self._cluster.id}"],
             capture_output=True,
             text=True,
             env=os.environ | self.environment,

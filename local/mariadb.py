@@ -23,7 +23,7 @@ class MariaDB(Server):
     because the data directory around it is closed to others. Nobody else exists until `apply` makes them.
     """
 
-    name = "mariadb"
+    setting = "MARIADB_PORT"
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class MariaDB(Server):
         options: Mapping[str, object] | None = None,
         log: Path | None = None,
     ) -> None:
-        super().__init__(home, port, log)
+        super().__init__("mariadb", home, port, log)
         self.options = dict(options or {})
         self._binaries = binaries
         self._buffer_pool_mb = buffer_pool_mb

@@ -26,9 +26,11 @@ class Server(abc.ABC):
     process that started it, unless told to.
     """
 
-    name: str
+    setting: str
+    """What moves its ports, in a sentence that says that one is taken."""
 
-    def __init__(self, home: Path, port: int, log: Path | None) -> None:
+    def __init__(self, name: str, home: Path, port: int, log: Path | None) -> None:
+        self.name = name
         self.home = home.absolute()
         self.port = port
         self.log = (log or self.home / f"{self.name}.log").absolute()
@@ -83,7 +85,7 @@ class Server(abc.ABC):
     def require_ports(self) -> None:
         """Raise Refusal where somebody else listens on a port that it needs."""
         for port in self.ports:
-            require_free(port, self.name)
+            require_free(port, self.name, self.setting)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Return when it answers. Raises Refusal, naming the log, when it ended or did not answer in time."""
@@ -143,7 +145,7 @@ def free_port() -> int:
             return port
 
 
-def require_free(port: int, name: str) -> None:
+def require_free(port: int, name: str, setting: str) -> None:
     """Raise Refusal where somebody listens on the port already, on this address or on all."""
     with socket.socket(socket.AF_INET6) as probe:
         # As the servers do: a connection of an earlier run that is not quite over is no reason to refuse.
@@ -151,7 +153,6 @@ def require_free(port: int, name: str) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as taken:
-            setting = f"{name.upper()}_PORT"
             raise Refusal(
                 f"{name} cannot have port {port} on [{HOST}] ({os.strerror(taken.errno or 0)}): "
                 f"end what uses it, or choose another one with {setting}=..."

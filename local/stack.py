@@ -4,100 +4,144 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from local import background, commands
 from local.binaries import Binaries, ensure
+from local.cluster import Cluster
+from local.cluster import Ports as KafkaPorts
 from local.commands import Say
 from local.errors import Refusal
 from local.kafka import Kafka
-from local.kafka import Ports as KafkaPorts
 from local.locks import claim_stack
 from local.mariadb import MariaDB
 from local.paths import HOME, ROOT
-from local.server import HOST, require_free
+from local.server import HOST, Server, require_free
 
-LAST_PORT = 65_535 - (len(KafkaPorts._fields) - 1)
+BETWEEN_BROKERS = 100
+"""From the ports of one broker to those of the next: 9092, 9192, 9292. From 9101 on they are the services'."""
 
 
 @dataclass(frozen=True)
-class Ports:
-    """Where Kafka and MariaDB listen."""
+class Size:
+    """How much of everything there is, and where its data lies."""
 
-    kafka: int
+    brokers: int
+    heap_mb: int
+    """Of each broker."""
+    instances: int
+    """Of each service."""
+    data: Path
+
+
+SINGLE = Size(brokers=1, heap_mb=512, instances=1, data=HOME / "data")
+CLUSTER = Size(brokers=3, heap_mb=384, instances=2, data=HOME / "data" / "cluster")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What listens where: the brokers of a cluster, and MariaDB at a port."""
+
+    size: Size
+    cluster: Cluster
     mariadb: int
 
     @classmethod
-    def from_environment(cls) -> "Ports":
-        """KAFKA_PORT and MARIADB_PORT. Raises Refusal where they are no ports."""
-        return cls(_port("KAFKA_PORT", 9092), _port("MARIADB_PORT", 3306))
+    def from_environment(cls, size: Size) -> "Layout":
+        """By KAFKA_PORT, of the first broker, and MARIADB_PORT. Raises Refusal where they are no ports."""
+        # The three ports after a broker's first one are its own, too.
+        beyond = (size.brokers - 1) * BETWEEN_BROKERS + len(KafkaPorts._fields) - 1
+        return cls.at(size, _port("KAFKA_PORT", 9092, 65_535 - beyond), _port("MARIADB_PORT", 3306, 65_535))
+
+    @classmethod
+    def at(cls, size: Size, kafka: int, mariadb: int) -> "Layout":
+        """With the first broker's first port, and MariaDB's."""
+        ports = [KafkaPorts.of(kafka + number * BETWEEN_BROKERS) for number in range(size.brokers)]
+        return cls(size, Cluster.at(size.data, ports), mariadb)
 
     @property
-    def of_kafka(self) -> KafkaPorts:
-        """All four of Kafka's."""
-        return KafkaPorts.of(self.kafka)
+    def first_ports(self) -> dict[str, int]:
+        """The port of each server that clients come to without a name, or at all."""
+        return {node.name: node.ports.everybody for node in self.cluster.nodes} | {"mariadb": self.mariadb}
 
     def require_free(self) -> None:
-        """Raise Refusal where somebody else listens on one of them."""
-        for port in self.of_kafka:
-            require_free(port, Kafka.name)
-        require_free(self.mariadb, MariaDB.name)
+        """Raise Refusal where somebody else listens on one of the ports."""
+        for node in self.cluster.nodes:
+            for port in node.ports:
+                require_free(port, node.name, Kafka.setting)
+        require_free(self.mariadb, "mariadb", MariaDB.setting)
 
     def for_services(self) -> dict[str, str]:
-        """What tells a service where they are."""
+        """What tells a service where the servers are."""
         return {
-            "KAFKA_BOOTSTRAP": f"[{HOST}]:{self.of_kafka.login}",
+            "KAFKA_BOOTSTRAP": self.cluster.login,
             "MARIADB_HOST": HOST,
             "MARIADB_PORT": str(self.mariadb),
         }
 
     def __str__(self) -> str:
-        return f"Kafka at [{HOST}]:{self.kafka}, MariaDB at [{HOST}]:{self.mariadb}"
+        return f"Kafka at {self.cluster.bootstrap.replace(',', ', ')}, MariaDB at [{HOST}]:{self.mariadb}"
 
 
-def servers(binaries: Binaries, ports: Ports) -> tuple[Kafka, MariaDB]:
-    """The two servers of this checkout, not started yet."""
-    data, log = HOME / "data", HOME / "log"
-    return (
-        Kafka(binaries, data / "kafka", ports.of_kafka, log=log / "kafka.log"),
-        MariaDB(binaries, data / "mariadb", ports.mariadb, log=log / "mariadb.log"),
-    )
+class Servers(NamedTuple):
+    """The servers of this checkout."""
+
+    brokers: list[Kafka]
+    mariadb: MariaDB
+
+    @property
+    def all(self) -> list[Server]:
+        """Every one, the brokers first."""
+        return [*self.brokers, self.mariadb]
 
 
-def prepare(kafka: Kafka, mariadb: MariaDB) -> None:
-    """Make both data directories where there are none, at the same time."""
+def servers(binaries: Binaries, layout: Layout) -> Servers:
+    """The servers of a layout, not started yet."""
+    size, log = layout.size, HOME / "log"
+    brokers = [
+        Kafka(binaries, layout.cluster, node, heap_mb=size.heap_mb, log=log / f"{node.name}.log")
+        for node in layout.cluster.nodes
+    ]
+    return Servers(brokers, MariaDB(binaries, size.data / "mariadb", layout.mariadb, log=log / "mariadb.log"))
+
+
+def prepare(servers: Servers) -> None:
+    """Make the data directories that are not there, at the same time."""
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda server: server.prepare(), (kafka, mariadb)))
+        list(pool.map(lambda server: server.prepare(), servers.all))
 
 
-def set_up(kafka: Kafka, mariadb: MariaDB, say: Say) -> None:
-    """Wait for both, and make the topics and the tables that are missing. Raises Refusal where that fails."""
+def set_up(layout: Layout, servers: Servers, say: Say) -> None:
+    """Wait for all, and make the topics and the tables that are missing. Raises Refusal where that fails."""
     with commands.together() as pool:
-        topics = pool.submit(_make_topics, kafka, say)
-        mariadb.wait_ready()
-        mariadb.apply(ROOT / "sql")
-        kafka.wait_ready()
+        topics = pool.submit(_make_topics, layout, say)
+        servers.mariadb.wait_ready()
+        servers.mariadb.apply(ROOT / "sql")
+        for broker in servers.brokers:
+            broker.wait_ready()
         topics.result()
 
 
 def up(say: Say) -> None:
-    """Start both in the background, and return when topics and tables are there."""
+    """Start one broker and the database in the background, and return when topics and tables are there."""
     with claim_stack("up"):
-        ports = Ports.from_environment()
+        layout = Layout.from_environment(SINGLE)
         if background.running():
             raise Refusal("Kafka and MariaDB are up already: use them, or end them with make down.")
-        ports.require_free()
-        kafka, mariadb = servers(ensure(say), ports)
+        layout.require_free()
+        both = servers(ensure(say), layout)
         began = time.monotonic()
         try:
-            prepare(kafka, mariadb)
-            for server in (kafka, mariadb):
+            prepare(both)
+            for server in both.all:
                 server.start(outlive=True)
                 background.remember(server.name, server.pid, server.port)
-            set_up(kafka, mariadb, say)
+            set_up(layout, both, say)
         except BaseException:
             background.end_all(say)
             raise
-        say(f"ready after {time.monotonic() - began:.1f} s: {ports}; make down ends both")
+        say(f"ready after {time.monotonic() - began:.1f} s: {layout}; make down ends both")
 
 
 def down(say: Say) -> None:
@@ -113,21 +157,21 @@ def status(say: Say) -> None:
         say(f"{process.name} is up: port {process.port}, process {process.pid}")
 
 
-def _make_topics(kafka: Kafka, say: Say) -> None:
+def _make_topics(layout: Layout, say: Say) -> None:
     path = f"{ROOT / 'local' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    replication = {} if layout.size.brokers == 1 else {"REPLICATION": str(layout.size.brokers)}
     commands.run(
         [ROOT / "init-kafka.sh"],
         ROOT,
         "create the topics",
         say,
-        environment={"BOOTSTRAP": kafka.login, "PATH": path},
+        environment={"BOOTSTRAP": layout.cluster.login, "PATH": path, **replication},
         tell_all=True,
     )
 
 
-def _port(name: str, default: int) -> int:
+def _port(name: str, default: int, last: int) -> int:
     value = os.environ.get(name) or str(default)
-    # The three ports after Kafka's are its own, too.
-    if not value.isdecimal() or not 0 < int(value) <= LAST_PORT:
-        raise Refusal(f"{name} is {value!r} and must be a port: a whole number from 1 to {LAST_PORT}.")
+    if not value.isdecimal() or not 0 < int(value) <= last:
+        raise Refusal(f"{name} is {value!r} and must be a port: a whole number from 1 to {last}.")
     return int(value)

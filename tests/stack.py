@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from local.binaries import Binaries, ensure
-from local.kafka import Kafka, Ports
+from local.cluster import Cluster, Ports
+from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from local.server import free_port
@@ -23,9 +24,26 @@ def binaries() -> Binaries:
 
 def new_kafka(home: Path, *, heap_mb: int = 512, properties: Mapping[str, object] | None = None) -> Kafka:
     """A Kafka that is not started yet. Who has no name may do everything, unless ACLs or ``properties`` say else."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
-    everybody = {"allow.everyone.if.no.acl.found": "true"}
-    return Kafka(binaries(), home, ports, heap_mb=heap_mb, properties={**everybody, **(properties or {})})
+    (broker,) = new_brokers(Cluster.at(home, _free_ports(1)), heap_mb=heap_mb, properties=properties)
+    return broker
+
+
+def new_cluster(home: Path) -> Cluster:
+    """A cluster of three brokers, which are not made yet."""
+    return Cluster.at(home, _free_ports(3))
+
+
+def new_brokers(cluster: Cluster, *, heap_mb: int, properties: Mapping[str, object] | None = None) -> list[Kafka]:
+    """The brokers of a cluster, not started yet, with the rights of ``new_kafka``."""
+    told = {"allow.everyone.if.no.acl.found": "true", **(properties or {})}
+    return [Kafka(binaries(), cluster, node, heap_mb=heap_mb, properties=told) for node in cluster.nodes]
+
+
+def _free_ports(brokers: int) -> list[Ports]:
+    each, free = len(Ports._fields), set[int]()
+    while len(free) < brokers * each:
+        free.add(free_port())
+    return [Ports(*(free.pop() for _ in range(each))) for _ in range(brokers)]
 
 
 def new_mariadb(home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, object] | None = None) -> MariaDB:
@@ -52,7 +70,7 @@ def start_mariadb(home: Path) -> MariaDB:
 
 def start_both(home: Path) -> tuple[Kafka, MariaDB]:
     """Both of the above, in `home`/kafka and `home`/mariadb, in the time that the slower one takes."""
-    kafka, mariadb = new_kafka(home / "kafka"), new_mariadb(home / "mariadb")
+    kafka, mariadb = new_kafka(home), new_mariadb(home / "mariadb")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda server: server.prepare(), (kafka, mariadb)))
     # Started from this thread, to whose life they are tied.

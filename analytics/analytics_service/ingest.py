@@ -23,7 +23,7 @@ from analytics_service.store import Collision
 from analytics_service.streams import Place, Streams
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_options import JOIN_SECONDS, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
 
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1000
@@ -340,8 +340,9 @@ class Ingest:
             self._batch = None
         if not self._loader.finish(FINISH_SECONDS):
             log.warning("the database did not answer in time; what was read will be read again")
-        # No close(): a static member does not leave its group, and with the broker away close() takes longer than a
-        # service may take to end.
+        # After what was read is stored, so that nobody stores it as well. No close(): with the broker away it takes
+        # longer than a service may take to end.
+        leave(self._consumer)
 
 
 def _resume(consumer: ck.Consumer) -> None:

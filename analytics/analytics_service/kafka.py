@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind
 from shop.runtime.kafka_login import Login
-from shop.runtime.kafka_options import leave_behind
 
 REPLY_SECONDS = 3.0
 SESSION_SECONDS = 10
@@ -41,9 +41,7 @@ def client(settings: Settings, logger: logging.Logger) -> dict[str, Any]:
         "bootstrap.servers": settings.kafka_bootstrap,
         "client.id": f"{settings.namespace}analytics-{settings.instance}",
         "logger": logger,
-        # Partitions that are added while running are picked up within this time.
-        "topic.metadata.refresh.interval.ms": 5000,
-        "reconnect.backoff.max.ms": 2000,
+        **FAILOVER,
         **settings.kafka_login,
     }
 
@@ -113,6 +111,7 @@ class Broker:
         broker does not let the user in.
         """
         pause = 0.5
+        spread_at = time.monotonic() + SPREAD_SECONDS
         while not stop():
             try:
                 question = self.ask_topic_ids()
@@ -123,12 +122,16 @@ class Broker:
                 if stop():
                     return
                 ids = self.answered(question)
+                keep_informed(self.admin, self._streams.topics[0], self._address)
             except Unavailable as failure:
                 log.warning("waiting for Kafka", address=self._address, seconds=pause, reason=str(failure))
                 sleep(pause)
                 pause = min(2 * pause, 10.0)
                 continue
             missing = [topic for topic in self._streams.topics if topic not in ids]
+            if missing and time.monotonic() < spread_at:
+                sleep(0.05)
+                continue
             if missing:
                 raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
             return

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from local.binaries import ROOT
 from local.errors import Refusal
-from local.kafka import Ports
-from local.server import free_port, require_free
+from local.server import free_port
+from local.stack import CLUSTER, Layout
 from tests.local.waiting import wait_until
 
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
@@ -19,6 +19,7 @@ SERVICES = ("checkout", "order", "fulfillment", "analytics")
 SERVICE = """
 import os, signal, sys
 print("runs on", os.environ["KAFKA_BOOTSTRAP"], os.environ["MARIADB_HOST"], os.environ["MARIADB_PORT"])
+print("is instance", os.environ.get("INSTANCE"), "with HTTP_PORT", os.environ.get("HTTP_PORT"))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("leaves")))
 while True:
     signal.pause()
@@ -37,7 +38,7 @@ class Checkout:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.kafka_port, self.mariadb_port = _free_ports_of_kafka(), free_port()
+        self.kafka_port, self.mariadb_port = _free_ports()
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -162,17 +163,26 @@ class Running:
         return self._process.poll() is None
 
 
+def refusal(made: "subprocess.CompletedProcess[str]") -> str:
+    """The one sentence with which it refused."""
+    words = made.stderr
+    assert made.returncode == 2
+    # What make itself has to say comes last, and cannot be helped.
+    *_, sentence, _make = words.strip().splitlines()
+    assert "Traceback" not in words
+    return str(sentence)
+
+
 def _make() -> str:
     make = shutil.which("make")
     assert make
     return make
 
 
-def _free_ports_of_kafka() -> int:
-    """A port that is free, as the others are that Kafka takes with it."""
+def _free_ports() -> tuple[int, int]:
+    """Ports for KAFKA_PORT and MARIADB_PORT with which all that they lead to is free."""
     while True:
-        ports = Ports.of(free_port())
+        kafka, mariadb = free_port(), free_port()
         with contextlib.suppress(Refusal):
-            for port in ports:
-                require_free(port, "kafka")
-            return ports.everybody
+            Layout.at(CLUSTER, kafka, mariadb).require_free()
+            return kafka, mariadb

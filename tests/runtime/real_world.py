@@ -38,7 +38,8 @@ class RealWorld(World):
 
     def create(self, *topics: str, partitions: int = PARTITIONS) -> None:
         config = {"message.timestamp.type": "LogAppendTime"}
-        wanted = [NewTopic(self.namespace + topic, partitions, 1, config=config) for topic in topics]
+        # With as many copies as the broker makes by default.
+        wanted = [NewTopic(self.namespace + topic, partitions, config=config) for topic in topics]
         for future in self.admin.create_topics(wanted).values():
             future.result(REPLY)
         deadline = time.monotonic() + REPLY

@@ -1,6 +1,7 @@
 """What the real log promises beyond the behaviour of the services on it."""
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -11,11 +12,12 @@ from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed
 from shop.runtime.kafka import KafkaLog
+from shop.runtime.kafka_options import SESSION_SECONDS
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Outgoing, TopicPartition
 from shop.runtime.loop import Processor
 from tests.runtime.real_world import REPLY, RealWorld
-from tests.runtime.world import rules_of
+from tests.runtime.world import PARTITIONS, rules_of
 
 pytestmark = pytest.mark.broker
 
@@ -35,6 +37,28 @@ def test_a_partition_that_was_paused_is_read_again_after_the_next_start(kafka: K
         world.until(lambda: len(log.poll(1, 0.1).records) == 1, "the message")
         log.pause([PLACE])
     log.close()
+    world.close()
+
+
+def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    first, second = (KafkaLog(world.options("order", slot, rules_of("order"))) for slot in "01")
+    for log in (first, second):
+        log.open(stop=lambda: False)
+
+    def assigned(log: KafkaLog) -> int:
+        for one in (first, second):
+            one.poll(1, 0.02)
+        return len(log.assignment())
+
+    every = 3 * PARTITIONS
+    world.until(lambda: 0 < assigned(first) < every and 0 < assigned(second) < every, "both to have some")
+    first.close()
+    left = time.monotonic()
+    while len(second.assignment()) < every:
+        second.poll(1, 0.02)
+        assert time.monotonic() - left < SESSION_SECONDS / 2
+    second.close()
     world.close()
 
 

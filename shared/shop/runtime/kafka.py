@@ -8,7 +8,8 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_options import JOIN_SECONDS, MASKED, TRANSACTION_SECONDS, KafkaOptions, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
+from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
 from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
@@ -52,8 +53,9 @@ class KafkaLog:
             self._member()
 
     def close(self) -> None:
-        """Leaves without waiting for a broker that is away; the slot keeps its partitions until the session ends."""
+        """Leaves the group, without waiting for a broker that is away: others have the partitions at once."""
         if self._consumer is not None:
+            leave(self._consumer)
             self._consumer.close()
 
     def assignment(self) -> frozenset[TopicPartition]:

@@ -1,36 +1,22 @@
 """How the clients of a service are configured: in one place, because exactly-once depends on it."""
 
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import confluent_kafka as ck
 
+from shop.runtime.kafka_failover import FAILOVER
 from shop.runtime.log import TopicPartition
 
-REPLY_SECONDS = 10.0
 SESSION_SECONDS = 10
 TRANSACTION_SECONDS = 10
-
-JOIN_SECONDS = 30.0
-"""Within which a member is back in its group, for sure: those that are gone are missed after ``SESSION_SECONDS``."""
 
 MASKED = (AttributeError, SystemError)
 """What the exception of a fatal client error may turn into: confluent-kafka 2.16 leaves it pending (``error_cb``)
 while it calls the logger, and Python's attribute look-up fails by that. Seen in flush() after a topic was made
 anew."""
-
-
-def leave_behind(consumer: ck.Consumer) -> None:
-    """Ends a consumer that does not answer any more, in a thread of its own: that may take for ever.
-
-    After a broker's restart librdkafka may have forgotten every broker, and where the coordinator is, for good
-    (confluentinc/librdkafka#5301 and #5511; seen: no offset was told for minutes). Only a new consumer helps, which
-    takes the slot over from this one.
-    """
-    threading.Thread(target=consumer.close, name="consumer that was left behind", daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -75,8 +61,7 @@ class KafkaOptions:
             "bootstrap.servers": self.bootstrap,
             "client.id": self.slot,
             "logger": self.logger,
-            "topic.metadata.refresh.interval.ms": 5000,
-            "reconnect.backoff.max.ms": 2000,
+            **FAILOVER,
             **self.client,
         }
 

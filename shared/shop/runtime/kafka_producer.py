@@ -11,7 +11,8 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
-from shop.runtime.kafka_options import MASKED, REPLY_SECONDS, TRANSACTION_SECONDS, KafkaOptions
+from shop.runtime.kafka_failover import REPLY_SECONDS
+from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
 from shop.runtime.log import Offsets, Outcome, Outgoing
 
 RETRIES = 5

@@ -1,0 +1,60 @@
+"""What makes the loss of a broker, or of a member of the group, a matter of seconds."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka.admin import AdminClient
+
+from shop.runtime.errors import Unavailable
+
+REPLY_SECONDS = 10.0
+LEAVE_SECONDS = 0.5
+JOIN_SECONDS = 30.0
+"""Within which a member is back in its group, for sure: those that are gone are missed sooner."""
+SPREAD_SECONDS = 2.0
+"""A topic that was made just now may be unknown to some brokers for a moment: it is missing after so long."""
+
+FAILOVER: Mapping[str, Any] = {
+    # Who leads a partition, in place of a broker that is gone, is learnt from the next metadata.
+    "topic.metadata.refresh.interval.ms": 1000,
+    "reconnect.backoff.max.ms": 2000,
+    # With connections made on demand an admin client whose controller is gone connects again without a pause (seen:
+    # 20,000 times a second), and is too busy with that to hear who the next one is.
+    "enable.sparse.connections": False,
+}
+"""What all clients are told."""
+
+
+def keep_informed(admin: AdminClient, topic: str, address: str) -> None:
+    """Lets an admin client hear every second which brokers there are. One that has never asked for a topic hears of
+    them every 10 s, and may ask a controller that is gone until then. Blocks for ``REPLY_SECONDS`` at most; raises
+    Unavailable."""
+    try:
+        admin.list_topics(topic, REPLY_SECONDS)
+    except ck.KafkaException as failure:
+        raise Unavailable(f"Kafka at {address}: topics: {failure.args[0].str()}") from None
+
+
+def leave(consumer: ck.Consumer) -> None:
+    """Gives a member's partitions to the others at once. ``close`` does not where the member is static: they would
+    stand still until its session ends. Blocks for ``LEAVE_SECONDS`` at most, also while the broker is away."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    try:
+        consumer.unsubscribe()
+        while consumer.memberid() and time.monotonic() < deadline:
+            consumer.poll(0.02)
+    except (ck.KafkaException, RuntimeError):
+        return  # it was fenced: the slot is another's by now
+
+
+def leave_behind(consumer: ck.Consumer) -> None:
+    """Ends a consumer that does not answer any more, in a thread of its own: that may take for ever.
+
+    After a broker's restart librdkafka may have forgotten every broker, and where the coordinator is, for good
+    (confluentinc/librdkafka#5301 and #5511; seen: no offset was told for minutes). Only a new consumer helps, which
+    takes the slot over from this one.
+    """
+    threading.Thread(target=consumer.close, name="consumer that was left behind", daemon=True).start()
