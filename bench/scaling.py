@@ -69,6 +69,7 @@ def publish(servers: Stage, instances: int, partitions: int) -> Trial:
     with _shop(servers, partitions) as shop:
         _start(shop, "checkout", instances, settings)
         return _timed(
+            servers,
             shop,
             "checkout",
             instances,
@@ -100,7 +101,13 @@ def fulfil(servers: Stage, instances: int, partitions: int) -> Trial:
         wanted = _messages(servers)
         _write(shop, "order", map(accepted, range(wanted)))
         return _timed(
-            shop, "fulfillment", instances, partitions, partial(_ends, shop, "fulfillment", partitions), wanted
+            servers,
+            shop,
+            "fulfillment",
+            instances,
+            partitions,
+            partial(_ends, shop, "fulfillment", partitions),
+            wanted,
         )
 
 

@@ -21,7 +21,9 @@ from tests.stack import new_brokers, new_cluster, start_mariadb
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 
-LONGEST_PAUSE = 10.0  # seconds
+GOAL_SECONDS = 10.0
+"""For a service to go on after the loss of a broker, on a machine that has nothing else to do."""
+STUCK_SECONDS = 30.0
 BUSY_SECONDS = 3.0
 FLOWS_AGAIN = 10
 """So many messages of each partition must be stored before the next fault."""
@@ -108,7 +110,7 @@ def test_who_asks_for_topics_is_answered_soon_after_the_controller_is_lost_and_i
 
 # It waits for some twenty things to happen, which takes minutes where other programs have the processors.
 @pytest.mark.timeout(400)
-def test_brokers_are_killed_one_after_the_other_and_nothing_is_lost_doubled_or_late(
+def test_brokers_are_killed_one_after_the_other_and_nothing_is_lost_doubled_or_stuck(
     shop: Shop, brokers: list[Kafka], record_property: Callable[[str, object], None]
 ) -> None:
     phases: list[tuple[str, float]] = []
@@ -157,9 +159,10 @@ def test_brokers_are_killed_one_after_the_other_and_nothing_is_lost_doubled_or_l
     shop.must_be_clean()
 
     times = {topic: published(shop, topic) for topic in TOPICS} | {"analytics": progress.times}
-    late: dict[tuple[str, str], float] = {}
+    stuck: dict[tuple[str, str], float] = {}
     for (what, since), (_, until) in itertools.pairwise(phases):
         pauses = {service: longest_pause(each, since, until) for service, each in times.items()}
-        record_property(what, ", ".join(f"{service} {seconds:.1f} s" for service, seconds in pauses.items()))
-        late |= {(what, service): seconds for service, seconds in pauses.items() if seconds >= LONGEST_PAUSE}
-    assert not late
+        told = ", ".join(f"{service} {seconds:.1f} s" for service, seconds in pauses.items())
+        record_property(f"longest pauses (goal: {GOAL_SECONDS:.0f} s), {what}", told)
+        stuck |= {(what, service): seconds for service, seconds in pauses.items() if seconds >= STUCK_SECONDS}
+    assert not stuck
