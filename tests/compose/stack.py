@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import pymysql
+import pytest
 
 from local.paths import ROOT
 from local.server import free_port
@@ -79,13 +80,16 @@ class Container:
 
 
 class Stack:
-    """The containers of one project."""
+    """The containers of one project, made from these files."""
 
-    def __init__(self) -> None:
+    def __init__(self, *files: str) -> None:
         self.kafka_port, self.login_port, self.mariadb_port = free_port(), free_port(), free_port()
+        others = ("KAFKA_2_PORT", "KAFKA_2_LOGIN_PORT", "KAFKA_3_PORT", "KAFKA_3_LOGIN_PORT")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "MARIADB_"))},
             "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_FILE": ":".join(files),
+            **{name: str(free_port()) for name in others},
             "KAFKA_PORT": str(self.kafka_port),
             "KAFKA_LOGIN_PORT": str(self.login_port),
             "MARIADB_PORT": str(self.mariadb_port),
@@ -161,6 +165,11 @@ class Stack:
             check=False,
         )
 
+    def must_be_clean(self, *options: str) -> None:
+        """Lets the auditor judge."""
+        done = self.audit(*options)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def for_this_machine(self) -> dict[str, str]:
         """The environment of a program on this machine that works with the stack: the lines of README.md."""
         paths = (ROOT / part for part in ("shared", *SERVICES))
@@ -176,6 +185,18 @@ class Stack:
 
     def down(self) -> None:
         self.compose("down", "--volumes", "--remove-orphans")
+
+
+def brought_up(*files: str) -> Iterator[Stack]:
+    """The stack of these files, its images built; taken down in the end. Ends the run where there is no engine."""
+    if reason := why_not():
+        pytest.exit(reason, returncode=2)
+    stack = Stack(*files)
+    try:
+        stack.compose("build")
+        yield stack
+    finally:
+        stack.down()
 
 
 def docker(*arguments: str) -> str:

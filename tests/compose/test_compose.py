@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from local.paths import ROOT
 from shop.contract.lifecycle import TOPICS
-from tests.compose.stack import FRONTS, KAFKA, MARIADB, PREFIX, PROJECT, SERVICES, Stack, docker, why_not
+from tests.compose.stack import FRONTS, KAFKA, MARIADB, PREFIX, PROJECT, SERVICES, Stack, brought_up, docker
 from tests.local.waiting import wait_until
 from tests.shop import Service
 
@@ -29,19 +29,7 @@ MB_IN = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    if reason := why_not():
-        pytest.exit(reason, returncode=2)
-    ours = Stack()
-    try:
-        ours.compose("build")
-        yield ours
-    finally:
-        ours.down()
-
-
-def must_be_clean(stack: Stack, *options: str) -> None:
-    done = stack.audit(*options)
-    assert done.returncode == 0, done.stdout + done.stderr
+    yield from brought_up("docker-compose.yml")
 
 
 def test_up_leads_to_a_completed_order(stack: Stack, record_property: Record) -> None:
@@ -50,7 +38,7 @@ def test_up_leads_to_a_completed_order(stack: Stack, record_property: Record) ->
     wait_until(stack.completed, "a COMPLETED order", 300)
     record_property("seconds from docker-compose up -d to the first COMPLETED order", round(time.monotonic() - began))
     stack.wait_healthy("kafka", "mariadb", *SERVICES)
-    must_be_clean(stack)
+    stack.must_be_clean()
 
 
 def test_every_image_and_container_is_small(stack: Stack, record_property: Record) -> None:
@@ -149,7 +137,7 @@ def test_a_restart_of_one_container_is_survived(stack: Stack, service: str, reco
 
 
 def test_after_all_restarts_nothing_is_lost_or_doubled(stack: Stack) -> None:
-    must_be_clean(stack)
+    stack.must_be_clean()
 
 
 def test_stop_and_start_go_on_where_it_was(stack: Stack) -> None:
@@ -159,7 +147,7 @@ def test_stop_and_start_go_on_where_it_was(stack: Stack) -> None:
     stack.compose("start")
     wait_until(lambda: stack.completed() > before, "another COMPLETED order", 180)
     # What was due while nothing ran counts as stuck until its turn comes.
-    must_be_clean(stack, "--stuck-after", "600")
+    stack.must_be_clean("--stuck-after", "600")
 
 
 def test_without_new_checkouts_everything_comes_to_its_end(stack: Stack) -> None:
@@ -176,7 +164,7 @@ def test_the_loss_of_kafkas_volume_is_survived(stack: Stack) -> None:
     stack.compose("up", "-d")
     wait_until(lambda: stack.count("SELECT COUNT(*) FROM kafka_log") == 2 * len(TOPICS), "the new topics", 300)
     stack.wait_for_more_completed()
-    must_be_clean(stack)
+    stack.must_be_clean()
 
 
 def test_kafka_can_be_had_alone(stack: Stack) -> None:
