@@ -60,7 +60,7 @@ def main() -> None:
                 trials.append(measure(servers, instances, PARTITIONS))
         for partitions in PARTITION_COUNTS:
             trials.append(transitions(servers, 1, partitions))
-    Console().print(table(trials))
+    Console(width=100).print(table(trials))
 
 
 def publish(servers: Stage, instances: int, partitions: int) -> Trial:
@@ -166,7 +166,10 @@ def _start(shop: Shop, service: str, instances: int, settings: Mapping[str, str]
     group = shop.world.namespace + service
 
     def settled() -> bool:
-        described = shop.world.admin.describe_consumer_groups([group])[group].result(10)
+        try:
+            described = shop.world.admin.describe_consumer_groups([group])[group].result(10)
+        except ck.KafkaException:
+            return False  # the broker has yet to load the group
         assigned = [len(member.assignment.topic_partitions) for member in described.members]
         return described.state == ck.ConsumerGroupState.STABLE and len(assigned) == instances and all(assigned)
 
