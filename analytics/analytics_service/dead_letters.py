@@ -1,13 +1,18 @@
 """Messages that are no valid event: put away whole, with the reason."""
 
+from operator import methodcaller
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
+from confluent_kafka import Message
 from pydantic import ValidationError
 
 Headers = list[tuple[str, bytes | None]]
 
 LONGEST_REASON = 1000
+
+# The client's answer has to be checked, which Python leaves out where it has made a call in the code itself fast.
+_ask_for_headers = methodcaller("headers")
 
 
 class DeadLetter(NamedTuple):
@@ -32,6 +37,20 @@ def reason_of(error: Exception) -> str:
         )
         return "; ".join(found)[:LONGEST_REASON]
     return str(error)[:LONGEST_REASON]
+
+
+def headers_of(message: Message) -> Headers | None:
+    """The headers of a message from a consumer, which may be asked for once.
+
+    Raises ValueError where a name is not UTF-8: then the client tells none of them.
+    """
+    try:
+        headers: Headers | None = _ask_for_headers(message)
+    except SystemError as error:
+        # What Python makes of an answer beside a UnicodeDecodeError. The answer has holes in it, a second call would
+        # give it, and whoever looks at it crashes.
+        raise ValueError(f"its headers cannot be read: {error.__cause__}") from None
+    return headers
 
 
 def encode_headers(headers: Headers | None) -> str | None:

@@ -1,0 +1,31 @@
+"""A dead letter takes what no client of ours would write."""
+
+import pytest
+from sqlalchemy import text
+
+from analytics_service.audit.topics import _message
+from shop.contract.events import serialize
+from tests.analytics.business import life, lives
+from tests.analytics.foreign_headers import produce
+from tests.analytics.world import Shop
+
+
+@pytest.mark.broker
+@pytest.mark.database
+def test_header_names_that_are_no_utf8_end_nothing(shop: Shop) -> None:
+    topic = f"{shop.namespace}checkout"
+    # As many as make Python take short cuts.
+    shop.topics.produce([("checkout", None, b"no event, either")] * 100, headers=[("fine", b"1")])
+    produce(shop.bootstrap, topic, b"no event", [(b"fine", b"1"), (b"\xff", b"2")])
+    produce(shop.bootstrap, topic, serialize(next(life(500))), [(b"\xff", b"3")])
+    shop.topics.publish(lives(range(5)))
+    shop.start()
+    shop.wait_for(len(shop.messages()))
+    shop.verify()
+    with shop.engine().connect() as connection:
+        query = "SELECT reason, headers FROM dead_letter WHERE message_value = :value"
+        letter = connection.execute(text(query), {"value": b"no event"}).one()
+    assert letter.headers is None
+    assert letter.reason.startswith("its headers cannot be read: 'utf-8' codec can't decode byte 0xff")
+    # The auditor, which reads the headers of every message, comes through, too.
+    assert all(_message(message, 0).headers in (None, [("fine", b"1")]) for message in shop.messages().values())
