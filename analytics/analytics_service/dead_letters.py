@@ -35,8 +35,8 @@ def reason_of(error: Exception) -> str:
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         )
-        return "; ".join(found)[:LONGEST_REASON]
-    return str(error)[:LONGEST_REASON]
+        return _one_line("; ".join(found))[:LONGEST_REASON]
+    return _one_line(str(error))[:LONGEST_REASON]
 
 
 def headers_of(message: Message) -> Headers | None:
@@ -65,3 +65,8 @@ def encode_headers(headers: Headers | None) -> str | None:
 
 def _quoted(raw: bytes) -> str:
     return quote_from_bytes(raw, safe="")
+
+
+def _one_line(text: str) -> str:
+    # The names of unknown fields are in it, which may be any text.
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

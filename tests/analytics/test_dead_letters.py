@@ -1,13 +1,26 @@
 """A dead letter takes what no client of ours would write."""
 
+import json
+
 import pytest
 from sqlalchemy import text
 
 from analytics_service.audit.topics import _message
-from shop.contract.events import serialize
+from analytics_service.dead_letters import LONGEST_REASON, reason_of
+from shop.contract.events import parse, serialize
 from tests.analytics.business import life, lives
 from tests.analytics.foreign_headers import produce
 from tests.analytics.world import Shop
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\0", "\u2028", "\x1b[2J", "\n" * LONGEST_REASON])
+def test_the_reason_is_one_line_whatever_the_name_of_an_unknown_field(name: str) -> None:
+    fields = json.loads(serialize(next(life(1)))) | {name: 1}
+    with pytest.raises(ValueError, match="Extra inputs") as error:
+        parse("checkout", json.dumps(fields).encode())
+    reason = reason_of(error.value)
+    assert reason.isprintable()
+    assert len(reason) <= LONGEST_REASON
 
 
 @pytest.mark.broker
