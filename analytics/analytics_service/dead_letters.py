@@ -10,6 +10,8 @@ from pydantic import ValidationError
 Headers = list[tuple[str, bytes | None]]
 
 LONGEST_REASON = 1000
+LONGEST_NAME = 100
+"""Of a field in a reason: an unknown one has whatever name the sender likes, and what is wrong stands behind it."""
 
 # The client's answer has to be checked, which Python leaves out where it has made a call in the code itself fast.
 _ask_for_headers = methodcaller("headers")
@@ -32,7 +34,7 @@ def reason_of(error: Exception) -> str:
     """What is wrong, in one line that fits its column."""
     if isinstance(error, ValidationError):
         found = (
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
+            f"{'.'.join(map(str, item['loc']))[:LONGEST_NAME]}: {item['msg']}" if item["loc"] else item["msg"]
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         )
         return _one_line("; ".join(found))[:LONGEST_REASON]

@@ -13,13 +13,14 @@ from tests.analytics.foreign_headers import produce
 from tests.analytics.world import Shop
 
 
-@pytest.mark.parametrize("name", ["a\nb", "\0", "\u2028", "\x1b[2J", "\n" * LONGEST_REASON])
+@pytest.mark.parametrize("name", ["a\nb", "\0", "\u2028", "\x1b[2J", "\n" * LONGEST_REASON, " " * LONGEST_REASON])
 def test_the_reason_is_one_line_whatever_the_name_of_an_unknown_field(name: str) -> None:
     fields = json.loads(serialize(next(life(1)))) | {name: 1}
     with pytest.raises(ValueError, match="Extra inputs") as error:
         parse("checkout", json.dumps(fields).encode())
     reason = reason_of(error.value)
     assert reason.isprintable()
+    assert reason.endswith(": Extra inputs are not permitted")
     assert len(reason) <= LONGEST_REASON
 
 
