@@ -18,7 +18,7 @@ as = cd analytics && $(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDI
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -58,6 +58,10 @@ test: python ## run all tests in three processes, each with a Kafka and a MariaD
 
 compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
 	@$(TOOL) pytest -m compose tests/compose $(ARGS)
+
+fuzz: python ## foreign bytes against every reader of them: ARGS='--seconds 20' or ARGS='--inputs 1000000'
+	@$(LOCAL) ensure binaries tools
+	@$(WITH_SERVICES) $(TOOL) fuzz $(ARGS)
 
 lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff check .

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
-from analytics_service.dead_letters import DeadLetter, encode_headers
+from analytics_service.dead_letters import LONGEST_REASON, DeadLetter, encode_headers, headers_of
 from analytics_service.rows import Child, row
 from analytics_service.streams import Partition, Place
 from shop.contract.events import parse
@@ -46,15 +46,15 @@ def fact(
 
 
 def dead_letter(message: Message, log_id: int, timestamp: str | None, reason: str) -> DeadLetter:
-    """The whole message, put away."""
+    """The whole message, put away. Headers that the client cannot read are left out, and the reason says so."""
     partition, offset = message.partition(), message.offset()
     assert partition is not None
     assert offset is not None
-    key, value, headers = message.key(), message.value(), message.headers()
-    return DeadLetter(
-        log_id, partition, offset, timestamp, reason,
-        key, value, encode_headers(headers),  # type: ignore[arg-type]  # bytes, unless a deserializer is set
-    )  # fmt: skip
+    try:
+        headers = encode_headers(headers_of(message))
+    except ValueError as error:
+        headers, reason = None, f"{error}; {reason}"[:LONGEST_REASON]
+    return DeadLetter(log_id, partition, offset, timestamp, reason, message.key(), message.value(), headers)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ PAGES = [
     for name in (
         "README.md",
         "docs/architecture.md",
+        "docs/fuzzing.md",
         "docs/monitoring.md",
         "docs/performance.md",
         "shared/README.md",

@@ -8,6 +8,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from analytics_service.audit.messages import Message
+from analytics_service.dead_letters import Headers, headers_of
 from analytics_service.kafka import Broker
 from analytics_service.streams import Place, Streams
 from shop.runtime.errors import Unavailable, UserError
@@ -160,5 +161,12 @@ def _message(message: ck.Message, offset: int) -> Message:
         kind == ck.TIMESTAMP_LOG_APPEND_TIME,
         message.key(),
         message.value(),
-        message.headers(),  # type: ignore[arg-type]  # a list, and bytes, when it comes from a consumer
+        _headers(message),
     )
+
+
+def _headers(message: ck.Message) -> Headers | None:
+    try:
+        return headers_of(message)
+    except ValueError:
+        return None  # a dead letter holds none of these either

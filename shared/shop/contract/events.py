@@ -96,7 +96,10 @@ class _Purchase(_Message):
 
     checkout_id: Id
     user_id: Id
-    cart_items: Annotated[tuple[CartItem, ...], Field(strict=False, min_length=1, max_length=MAX_CART_LINES)]
+    # One wrong item is enough to tell: a message may hold a million of them.
+    cart_items: Annotated[
+        tuple[CartItem, ...], Field(strict=False, min_length=1, max_length=MAX_CART_LINES, fail_fast=True)
+    ]
     total_amount: Amount
     currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 

@@ -1,0 +1,35 @@
+"""What was found stays mended: every file of fuzz/found and every case by hand, without a database and through it."""
+
+import pytest
+from sqlalchemy import Engine
+
+from fuzz.database import Tables
+from fuzz.found import all_found, keep, read
+from fuzz.load_data import analytics_tables
+from fuzz.properties import judge, judge_headers
+from local.paths import ROOT
+from tests.fuzz.cases import cases
+
+MESSAGES = dict(cases()) | {file.name: read(file) for file in all_found()}
+COLUMNS = analytics_tables(ROOT)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_it_is_an_event_that_stays_the_same_or_is_refused_with_a_reason(name: str) -> None:
+    message = MESSAGES[name]
+    judge(message.topic, message.value, COLUMNS)
+    judge_headers(message.headers)
+
+
+@pytest.mark.database
+def test_all_lie_in_the_database_as_they_came(engine: Engine) -> None:
+    tables = Tables(engine)
+    assert tables.check(list(MESSAGES.values())) == []
+    assert tables.nothing_else() == []
+    assert tables.facts + tables.letters == len(MESSAGES)
+
+
+def test_what_is_kept_is_read_back_equal(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("found")
+    for message in MESSAGES.values():
+        assert read(keep(message, folder)) == message
