@@ -12,11 +12,13 @@ WITH_SERVICES := PYTHONPATH=$(subst $(EMPTY) $(EMPTY),:,$(SERVICES))
 # Our programs log in, two ports above the one for everybody. Without KAFKA_PORT the settings of a program hold, and
 # its .env; MARIADB_PORT is one of them already.
 AT_KAFKA := $(if $(KAFKA_PORT),KAFKA_BOOTSTRAP='[::1]:$(shell expr $(KAFKA_PORT) + 2)')
-IN_ANALYTICS := cd analytics && $(AT_KAFKA) exec venv/bin/python -m
+# With the passwords that the environment has: for Kafka the auditor's, for MariaDB those of the user who is named.
+as = cd analytics && $(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDITOR_PASSWORD)') \
+	$(if $($(1)_PASSWORD),MARIADB_PASSWORD='$($(1)_PASSWORD)') exec venv/bin/python -m
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run run-cluster up down kpi export truth audit redrive test lint bench bench-runtime bench-growth requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -36,23 +38,26 @@ down: python ## end what `make up` started
 	@$(LOCAL) down
 
 kpi: analytics ## show the KPIs live
-	@$(IN_ANALYTICS) analytics_service.kpi --watch $(ARGS)
+	@$(call as,USER) analytics_service.kpi --watch $(ARGS)
 
 export: analytics ## write a table or view as CSV: ARGS='order --output order.csv' (ARGS=--help tells all)
-	@$(IN_ANALYTICS) analytics_service.export --folder '$(CURDIR)' $(ARGS)
+	@$(call as,USER) analytics_service.export --folder '$(CURDIR)' $(ARGS)
 
 truth: tools ## say what the KPIs must be once everything has settled, from the opened checkouts and the rules alone
-	@$(AT_KAFKA) $(WITH_SERVICES) $(TOOL) truth $(ARGS)
+	@$(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDITOR_PASSWORD)') $(WITH_SERVICES) $(TOOL) truth $(ARGS)
 
 audit: analytics ## recompute everything from the topics and say which rule is broken where
-	@$(IN_ANALYTICS) analytics_service.audit $(ARGS)
+	@$(call as,AUDITOR) analytics_service.audit $(ARGS)
 
 redrive: analytics ## try the dead letters again
-	@$(IN_ANALYTICS) analytics_service.redrive $(ARGS)
+	@$(call as,ANALYTICS) analytics_service.redrive $(ARGS)
 
 test: python ## run all tests in three processes, each with a Kafka and a MariaDB of its own
 	@$(LOCAL) ensure binaries tools
 	@$(TOOL) pytest -n 3 --dist loadfile $(ARGS)
+
+compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
+	@$(TOOL) pytest -m compose tests/compose $(ARGS)
 
 lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff check .
@@ -71,6 +76,10 @@ bench-runtime: bench ## only transitions per second through one service, beside 
 bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (15 minutes, 20 GB)
 	@$(LOCAL) ensure binaries tools
 	@$(WITH_SERVICES) $(TOOL) bench.growth
+
+bench-scaling: python ## what each service does with 1, 2 and 4 instances, and with more partitions (QUICK=1: roughly)
+	@$(LOCAL) ensure binaries tools
+	@$(WITH_SERVICES) $(TOOL) bench.scaling
 
 requirements: python ## write all requirements.txt anew from the pyproject.toml files (ARGS=--upgrade for newer pins)
 	@$(LOCAL) requirements $(ARGS)

@@ -112,10 +112,10 @@ def _traffic(records: Sequence[Record]) -> Traffic:
     )
 
 
-def ends_of(shop: Shop) -> dict[tuple[str, int], int]:
+def ends_of(shop: Shop, partitions: int = PARTITIONS) -> dict[tuple[str, int], int]:
     """The high watermark of every partition."""
     places = [
-        ck.TopicPartition(shop.world.namespace + topic, number) for topic in TOPICS for number in range(PARTITIONS)
+        ck.TopicPartition(shop.world.namespace + topic, number) for topic in TOPICS for number in range(partitions)
     ]
     asked = shop.world.admin.list_offsets({place: OffsetSpec.latest() for place in places})  # type: ignore[no-untyped-call]
     return {(place.topic, place.partition): int(future.result(10).offset) for place, future in asked.items()}

@@ -109,7 +109,7 @@ def _server_program(server: Server, console: Console) -> Program:
 
 
 def _service_program(name: str, service: str, instance: int, layout: Layout, console: Console) -> Program:
-    environment = {"PYTHONUNBUFFERED": "1", **layout.for_services()}
+    environment = {"PYTHONUNBUFFERED": "1", **layout.for_services(), **_password(service)}
     if layout.size.instances > 1:
         environment["INSTANCE"] = str(instance)
     if instance > 0:
@@ -117,3 +117,9 @@ def _service_program(name: str, service: str, instance: int, layout: Layout, con
     if wants_colour():
         environment["FORCE_COLOR"] = "1"
     return Program(name, ["venv/bin/python", "main.py"], console, ROOT / service, environment)
+
+
+def _password(service: str) -> dict[str, str]:
+    """That of the service, which init-kafka.sh and sql/ give to its users, where the environment has one."""
+    password = os.environ.get(f"{service.upper()}_PASSWORD")
+    return {"KAFKA_PASSWORD": password, "MARIADB_PASSWORD": password} if password else {}

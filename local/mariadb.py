@@ -100,10 +100,13 @@ class MariaDB(Server):
         return False
 
     def apply(self, folder: Path) -> None:
-        """Run every *.sql of the folder as root, in the order of their names. Raises Refusal at the first error."""
-        for file in sorted(folder.glob("*.sql")):
+        """Run every *.sql of the folder, and the SQL that every *.sh prints, as root, in the order of their names.
+
+        Raises Refusal at the first error.
+        """
+        for file in sorted((*folder.glob("*.sql"), *folder.glob("*.sh"))):
             try:
-                self.execute(file.read_text())
+                self.execute(_sql_of(file))
             except Refusal as refusal:
                 raise Refusal(f"{file} failed: {refusal}") from refusal
 
@@ -165,3 +168,9 @@ class MariaDB(Server):
     def _certificate(self) -> dict[str, object]:
         key, certificate = self.home / "key.pem", self.home / "certificate.pem"
         return {"ssl-key": key, "ssl-cert": certificate} if key.is_file() and certificate.is_file() else {}
+
+
+def _sql_of(file: Path) -> str:
+    if file.suffix == ".sql":
+        return file.read_text()
+    return subprocess.run(["bash", file], capture_output=True, text=True, check=True).stdout

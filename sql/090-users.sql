@@ -1,6 +1,6 @@
 -- Who may do what. The grants make analytics append-only: nobody but root may UPDATE or DELETE there.
 -- '%': services and people come over IPv4 and IPv6, from containers and from this machine.
--- The passwords are a workshop's; change them here and in each service's settings.
+-- The passwords are a workshop's; 095-passwords.sh changes them to those of the environment.
 
 CREATE USER IF NOT EXISTS 'user'@'%' IDENTIFIED BY 'userpw';
 CREATE USER IF NOT EXISTS 'analytics'@'%' IDENTIFIED BY 'analyticspw';

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from local.binaries import ROOT
+from local.cluster import Cluster
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from shop.contract.events import parse
@@ -94,7 +95,7 @@ class Service:
 class Shop:
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: Kafka | Cluster,
         mariadb: MariaDB,
         folder: Path,
         *,
@@ -102,7 +103,7 @@ class Shop:
         rate: float = 40.0,
         partitions: int = PARTITIONS,
     ) -> None:
-        self.kafka, self.mariadb, self.folder = kafka, mariadb, folder
+        self.mariadb, self.folder = mariadb, folder
         self.world = RealWorld(kafka.bootstrap, partitions)
         self.databases = databases.create(mariadb, uuid.uuid4().hex[:8])
         self.services: dict[tuple[str, str], Service] = {}

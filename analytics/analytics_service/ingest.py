@@ -23,7 +23,7 @@ from analytics_service.store import Collision
 from analytics_service.streams import Place, Streams
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import leave
+from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
 
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1000
@@ -67,6 +67,7 @@ class Ingest:
         self._commit_at = 0.0
         self._warned_at = float("-inf")
         self._replaced_at = float("-inf")
+        self._joining_since: float | None = None
         self._decoder = Decoder()
         self._turned_at = float("-inf")
 
@@ -86,6 +87,8 @@ class Ingest:
         self._subscribe()
         while not stop():
             self._turned_at = time.monotonic()
+            if self._joining_since is not None and self._turned_at - self._joining_since > JOIN_SECONDS:
+                self._join_anew(f"no partitions were given, or refused, for {JOIN_SECONDS:.0f} s")
             self._notice_failures()
             if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
                 self._try_to_begin()
@@ -97,18 +100,21 @@ class Ingest:
     # ---- membership ----------------------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
+        self._joining_since = time.monotonic()
         self._consumer.subscribe(
             self._streams.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self._assigned = [Place(one.topic, one.partition) for one in partitions]
+        self._joining_since = None
         self._drop()
         # Nothing is read before the database says from where.
         consumer.assign([])
 
     def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
         self._assigned = []
+        self._joining_since = time.monotonic()
         self._drop()
         _resume(consumer)
         consumer.unassign()
@@ -177,7 +183,11 @@ class Ingest:
         if now - self._replaced_at < FENCED_AGAIN_SECONDS:
             raise UserError(f"another process runs as INSTANCE={self._settings.instance} ({error.str()})")
         self._replaced_at = now
-        log.warning("joining the group anew", instance=self._settings.instance, reason=error.str())
+        self._join_anew(error.str())
+
+    def _join_anew(self, reason: str) -> None:
+        log.warning("joining the group anew", reason=reason, instance=self._settings.instance)
+        leave_behind(self._consumer)
         self._assigned = []
         self._drop()
         self._consumer = self._new_consumer()

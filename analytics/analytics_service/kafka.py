@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import FAILOVER, keep_informed
+from shop.runtime.kafka_failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind
 from shop.runtime.kafka_login import Login
 
 REPLY_SECONDS = 3.0
@@ -111,6 +111,7 @@ class Broker:
         broker does not let the user in.
         """
         pause = 0.5
+        spread_at = time.monotonic() + SPREAD_SECONDS
         while not stop():
             try:
                 question = self.ask_topic_ids()
@@ -128,6 +129,9 @@ class Broker:
                 pause = min(2 * pause, 10.0)
                 continue
             missing = [topic for topic in self._streams.topics if topic not in ids]
+            if missing and time.monotonic() < spread_at:
+                sleep(0.05)
+                continue
             if missing:
                 raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
             return
@@ -204,13 +208,16 @@ class Lag:
     def __init__(self, broker: Broker, config: Mapping[str, Any], streams: Streams) -> None:
         self._broker = broker
         self._address = config["bootstrap.servers"]
-        self._consumer = ck.Consumer({**config, "group.id": streams.group, "enable.auto.commit": False})
+        self._config = {**config, "group.id": streams.group, "enable.auto.commit": False}
+        self._consumer = ck.Consumer(self._config)
 
     def __call__(self) -> int:
         held = self._broker.ranges(self._broker.places())
         try:
             stored = self._consumer.committed([ck.TopicPartition(*place) for place in held], timeout=REPLY_SECONDS)
         except ck.KafkaException as failure:
+            leave_behind(self._consumer)
+            self._consumer = ck.Consumer(self._config)
             raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
         for at in stored:
             if at.error is not None:

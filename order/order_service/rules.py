@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shop.contract.chance import Draw, log_normal
-from shop.contract.events import Checkout, Event, Order
+from shop.contract.events import Checkout, Event, Order, make
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import ORDER, CheckoutStatus, FulfillmentStatus, OrderStatus
 from shop.contract.rules import Rule, Rules, at_once
@@ -18,9 +18,11 @@ CANCELLATION_SECONDS = 2.0
 def order_rules(*, seed: int, speed: float, dispute_rate: float) -> Rules[Order]:
     """The rules of the order service; ``dispute_rate`` is the share of orders that a merchant disputes."""
 
+    new, accepted, disputed = OrderStatus.NEW, OrderStatus.MERCHANT_ACCEPTED, OrderStatus.DISPUTED
+    shipped, completed, cancelled = OrderStatus.SHIPPED, OrderStatus.COMPLETED, OrderStatus.CANCELLED
+
     def merchant_answers(chance: Draw) -> OrderStatus:
-        disputed = chance("does the merchant dispute?") < dispute_rate
-        return OrderStatus.DISPUTED if disputed else OrderStatus.MERCHANT_ACCEPTED
+        return disputed if chance("does the merchant dispute?") < dispute_rate else accepted
 
     def answer_time(chance: Draw) -> float:
         return log_normal(MERCHANT_SECONDS, 0.5, chance("when does the merchant answer?"))
@@ -28,8 +30,6 @@ def order_rules(*, seed: int, speed: float, dispute_rate: float) -> Rules[Order]
     def cancellation_time(chance: Draw) -> float:
         return log_normal(CANCELLATION_SECONDS, 0.5, chance("when is it cancelled?"))
 
-    new, accepted, disputed = OrderStatus.NEW, OrderStatus.MERCHANT_ACCEPTED, OrderStatus.DISPUTED
-    shipped, completed, cancelled = OrderStatus.SHIPPED, OrderStatus.COMPLETED, OrderStatus.CANCELLED
     table = (
         #    when this is seen                            and it is  it becomes        after
         Rule("checkout", CheckoutStatus.SUBMITTED, None, new, at_once),
@@ -51,18 +51,5 @@ def next_order(latest: Order | None, trigger: Event, status: StrEnum, now: datet
     if latest is not None:
         return latest.model_copy(update={"status": status, "updated_at": now})
     assert isinstance(trigger, Checkout), "only a checkout opens an order"
-    assert trigger.payment_method is not None
-    assert trigger.shipping_address is not None
-    return Order(
-        order_id=order_id_of(trigger.checkout_id),
-        checkout_id=trigger.checkout_id,
-        user_id=trigger.user_id,
-        cart_items=trigger.cart_items,
-        total_amount=trigger.total_amount,
-        currency=trigger.currency,
-        payment_method=trigger.payment_method,
-        shipping_address=trigger.shipping_address,
-        status=OrderStatus(status),
-        created_at=now,
-        updated_at=now,
-    )
+    own = {"order_id": order_id_of(trigger.checkout_id), "status": status, "created_at": now, "updated_at": now}
+    return make(Order, vars(trigger) | own)

@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
@@ -87,6 +88,42 @@ class Failing(Store):
         return super().save(batch)
 
 
+def settings_of(shop: Shop) -> AnalyticsSettings:
+    return AnalyticsSettings(
+        kafka_bootstrap=shop.bootstrap,
+        kafka_user="",
+        mariadb_port=shop.mariadb_port,
+        mariadb_database=shop.database,
+        namespace=shop.namespace,
+        batch_messages=1,
+    )
+
+
+@contextlib.contextmanager
+def running(
+    shop: Shop, engine: Engine, settings: AnalyticsSettings, consumer: Callable[[], Consumer], store: Store
+) -> Iterator["Future[None]"]:
+    """The service in a thread of this process, with these parts."""
+    consumers: list[Consumer] = []
+
+    def made() -> Consumer:
+        consumers.append(consumer())
+        return consumers[-1]
+
+    broker = kafka.Broker(kafka.client(settings, logging.getLogger("librdkafka")), Streams(shop.namespace))
+    loader = Loader(store, broker.topic_ids, settings.queued_batches)
+    stop = threading.Event()
+    loader.start()
+    with ThreadPoolExecutor() as pool:
+        service = pool.submit(Ingest(settings, made, broker, engine, loader).run, stop.is_set)
+        try:
+            yield service
+        finally:
+            stop.set()
+        service.result()
+    consumers[-1].close()
+
+
 def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(ingest, "SHORTEST_PAUSE", 0.01)
@@ -99,29 +136,33 @@ def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeyp
         (stored, collision, collision, collision): [0, 0.02, 0.04],
         (stored, away, collision): [0.01, 0.02],
     }
-    settings = AnalyticsSettings(
-        kafka_bootstrap=shop.bootstrap,
-        kafka_user="",
-        mariadb_port=shop.mariadb_port,
-        mariadb_database=shop.database,
-        namespace=shop.namespace,
-        batch_messages=1,
-    )
-    logger = logging.getLogger("librdkafka")
-    consumer = Consumer(kafka.consumer(settings, logger))
-    broker = kafka.Broker(kafka.client(settings, logger), Streams(shop.namespace))
-    loader = Loader(Failing(engine, sum(failures, ())), broker.topic_ids, settings.queued_batches)
-    stop = threading.Event()
+    settings = settings_of(shop)
+    config = kafka.consumer(settings, logging.getLogger("librdkafka"))
+    store = Failing(engine, sum(failures, ()))
     published = shop.topics.publish(life(1))
-    loader.start()
-    with capture_logs() as said, ThreadPoolExecutor() as pool:
-        running = pool.submit(Ingest(settings, lambda: consumer, broker, engine, loader).run, stop.is_set)
-        try:
-            wait(lambda: running.done() or shop.count() == published, "everything")
-        finally:
-            stop.set()
-        running.result()
-    consumer.close()
+    with capture_logs() as said, running(shop, engine, settings, lambda: Consumer(config), store) as service:
+        wait(lambda: service.done() or shop.count() == published, "everything")
     pauses = [line["seconds"] for line in said if line["event"] == "starting again from the database"]
     assert pauses == [pause for expected in failures.values() for pause in expected]
+    shop.verify()
+
+
+class NeverJoining(Consumer):
+    """As librdkafka is when it has forgotten its brokers: it polls, and is given nothing."""
+
+    def subscribe(self, *_arguments: Any, **_options: Any) -> None:
+        pass
+
+
+def test_a_consumer_that_is_given_nothing_for_good_is_left_behind_and_another_one_goes_on(
+    shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "JOIN_SECONDS", 3.0)
+    settings = settings_of(shop)
+    config = kafka.consumer(settings, logging.getLogger("librdkafka"))
+    kinds = iter([NeverJoining, Consumer])
+    with running(shop, engine, settings, lambda: next(kinds)(config), Store(engine)) as service:
+        published = shop.topics.publish(life(1))
+        wait(lambda: service.done() or shop.count() == published, "everything")
+    assert next(kinds, None) is None
     shop.verify()

@@ -24,14 +24,16 @@ def all_alive(shop: Shop) -> bool:
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_no_service_ends_for_a_broker_restart_and_nothing_is_lost_or_doubled(shop: Shop, how: str) -> None:
+def test_no_service_ends_for_a_broker_restart_and_nothing_is_lost_or_doubled(
+    shop: Shop, kafka: Kafka, how: str
+) -> None:
     shop.start_all()
     shop.until_completed(5)
-    getattr(shop.kafka, how)()
+    getattr(kafka, how)()
     for service in SERVICES:
-        shop.services[service, "0"].until_prints(shop.kafka.bootstrap)
-    shop.kafka.start()
-    shop.kafka.wait_ready()
+        shop.services[service, "0"].until_prints(kafka.bootstrap)
+    kafka.start()
+    kafka.wait_ready()
     shop.until_completed(5)
     assert all_alive(shop)
     shop.must_be_clean()
@@ -51,18 +53,18 @@ def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(s
     shop.must_be_clean()
 
 
-def test_services_started_before_their_servers_wait_and_name_the_address(shop: Shop) -> None:
-    shop.kafka.stop()
+def test_services_started_before_their_servers_wait_and_name_the_address(shop: Shop, kafka: Kafka) -> None:
+    kafka.stop()
     shop.mariadb.stop()
     shop.start_all()
     for service in SERVICES:
         shop.services[service, "0"].until_logged("waiting")
         waiting = [line for line in shop.services[service, "0"].lines() if "waiting" in str(line["event"])]
-        address = shop.mariadb.port if service in {"analytics", "fulfillment"} else shop.kafka.port
+        address = shop.mariadb.port if service in {"analytics", "fulfillment"} else kafka.port
         assert str(address) in str(waiting[0])
-    shop.kafka.start()
+    kafka.start()
     shop.mariadb.start()
-    shop.kafka.wait_ready()
+    kafka.wait_ready()
     shop.mariadb.wait_ready()
     shop.until_completed(3)
     shop.must_be_clean()

@@ -19,6 +19,7 @@ SERVICES = ("checkout", "order", "fulfillment", "analytics")
 SERVICE = """
 import os, signal, sys
 print("runs on", os.environ["KAFKA_BOOTSTRAP"], os.environ["MARIADB_HOST"], os.environ["MARIADB_PORT"])
+print("is instance", os.environ.get("INSTANCE"), "with HTTP_PORT", os.environ.get("HTTP_PORT"))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("leaves")))
 while True:
     signal.pause()
@@ -160,6 +161,16 @@ class Running:
 
     def runs(self) -> bool:
         return self._process.poll() is None
+
+
+def refusal(made: "subprocess.CompletedProcess[str]") -> str:
+    """The one sentence with which it refused."""
+    words = made.stderr
+    assert made.returncode == 2
+    # What make itself has to say comes last, and cannot be helped.
+    *_, sentence, _make = words.strip().splitlines()
+    assert "Traceback" not in words
+    return str(sentence)
 
 
 def _make() -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from local.server import HOST
-from tests.local.checkout import SERVICES, Checkout, Running
+from tests.local.checkout import SERVICES, Checkout, Running, refusal
 from tests.local.waiting import wait_until
 
 ENDS_WITHIN = 10.0
@@ -46,16 +46,6 @@ def _servers_up(checkout: Checkout) -> Iterator[None]:
     assert made.returncode == 0, made.stderr
     yield
     checkout.make("down")
-
-
-def refusal(made: "subprocess.CompletedProcess[str]") -> str:
-    """The one sentence with which it refused."""
-    words = made.stderr
-    assert made.returncode == 2
-    # What make itself has to say comes last, and cannot be helped.
-    *_, sentence, _make = words.strip().splitlines()
-    assert "Traceback" not in words
-    return str(sentence)
 
 
 def test_all_services_are_told_where_the_servers_are(checkout: Checkout, shop: Running) -> None:

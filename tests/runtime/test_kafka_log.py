@@ -9,10 +9,13 @@ import confluent_kafka as ck
 import pytest
 
 from local.kafka import Kafka
+from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import SESSION_SECONDS
+from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Outgoing, TopicPartition
+from shop.runtime.loop import Processor
 from tests.runtime.real_world import REPLY, RealWorld
 from tests.runtime.world import PARTITIONS, rules_of
 
@@ -123,4 +126,53 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     assert world.records("order") == []
     first.close()
     second.close()
+    world.close()
+
+
+class Clients:
+    """Makes consumers, the first of which is of another kind."""
+
+    def __init__(self, first: type[ck.Consumer]) -> None:
+        self.made: list[ck.Consumer] = []
+        self._first = first
+
+    def __call__(self, config: dict[str, Any]) -> ck.Consumer:
+        kind = ck.Consumer if self.made else self._first
+        self.made.append(kind(config))
+        return self.made[-1]
+
+
+class WithoutCoordinator(ck.Consumer):
+    """As librdkafka is when it has forgotten its brokers: a member of its group that is told no offsets."""
+
+    def committed(self, *_arguments: Any, **_options: Any) -> list[ck.TopicPartition]:
+        raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT, "Failed to get committed offsets"))
+
+
+class NeverJoining(ck.Consumer):
+    """As librdkafka is when it never finds the coordinator: it polls, and is given nothing."""
+
+    def subscribe(self, *_arguments: Any, **_options: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("first", [WithoutCoordinator, NeverJoining])
+def test_a_consumer_that_gets_no_answer_for_good_is_left_behind_and_another_one_goes_on(
+    kafka: Kafka, first: type[ck.Consumer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shop.runtime.kafka.JOIN_SECONDS", 3.0)
+    world = RealWorld(kafka.bootstrap)
+    clients = Clients(first)
+    rules = rules_of("order")
+    log = KafkaLog(world.options("order", "0", rules), consumer=clients)
+    log.open(stop=lambda: False)
+    processor = Processor(log, rules, SystemClock(), Limits())
+
+    def live() -> bool:
+        processor.step()
+        return processor.live
+
+    world.until(live, "the service to be at work")
+    assert [type(one) for one in clients.made] == [first, ck.Consumer]
+    log.close()
     world.close()

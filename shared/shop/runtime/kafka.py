@@ -8,7 +8,7 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import leave
+from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
 from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
@@ -41,6 +41,7 @@ class KafkaLog:
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._reassigned = False
         self._fenced_at = float("-inf")
+        self._joining_since: float | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------
 
@@ -64,6 +65,7 @@ class KafkaLog:
         """The consumer; a new one, which joins the group, where there is none."""
         if self._consumer is None:
             self._consumer = self._consumer_of(self._options.consumer())
+            self._joining_since = time.monotonic()
             self._consumer.subscribe(
                 self._options.topics,
                 on_assign=self._on_assign,
@@ -75,14 +77,23 @@ class KafkaLog:
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self._assignment = frozenset(map(self._options.place, partitions))
         self._reassigned = True
+        self._joining_since = None
         # Nothing is read before the reload says from where.
         consumer.assign([])
 
     def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
         self._assignment = frozenset()
         self._reassigned = True
+        self._joining_since = time.monotonic()
         _unpause(consumer)
         consumer.unassign()
+
+    def _join_anew(self, reason: str) -> None:
+        """Leaves a consumer behind that does not answer; the next call makes another one."""
+        log.warning("joining the group anew", reason=reason, instance=self._options.instance)
+        if self._consumer is not None:
+            leave_behind(self._consumer)
+        self._consumer, self._assignment, self._reassigned = None, frozenset(), True
 
     # ---- reading -------------------------------------------------------------------------------------------
 
@@ -111,6 +122,8 @@ class KafkaLog:
         return Batch(records, ends, reassigned)
 
     def _received(self, most: int, patience: float) -> list[ck.Message]:
+        if self._joining_since is not None and time.monotonic() - self._joining_since > JOIN_SECONDS:
+            self._join_anew(f"no partitions were given, or refused, for {JOIN_SECONDS:.0f} s")
         # consume() would wait its whole time-out, so the first message is polled for.
         first = self._asked(lambda member: member.poll(patience))
         return [] if first is None else [first, *self._asked(lambda member: member.consume(most - 1, 0))]
@@ -131,6 +144,8 @@ class KafkaLog:
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
             raise Unavailable(f"an offset is not in the topic any more: {error.str()}")
         log.warning("consumer error", error=error.str())
+        if error.code() == ck.KafkaError._TIMED_OUT:
+            self._join_anew("the coordinator of the group does not answer")
 
     def _fenced(self, reason: str) -> Exception:
         """A consumer with a fatal error is of no more use: it was fenced. The first time that may be our own late

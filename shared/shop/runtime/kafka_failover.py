@@ -1,5 +1,6 @@
 """What makes the loss of a broker, or of a member of the group, a matter of seconds."""
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,10 @@ from shop.runtime.errors import Unavailable
 
 REPLY_SECONDS = 10.0
 LEAVE_SECONDS = 0.5
+JOIN_SECONDS = 30.0
+"""Within which a member is back in its group, for sure: those that are gone are missed sooner."""
+SPREAD_SECONDS = 2.0
+"""A topic that was made just now may be unknown to some brokers for a moment: it is missing after so long."""
 
 FAILOVER: Mapping[str, Any] = {
     # Who leads a partition, in place of a broker that is gone, is learnt from the next metadata.
@@ -43,3 +48,13 @@ def leave(consumer: ck.Consumer) -> None:
             consumer.poll(0.02)
     except (ck.KafkaException, RuntimeError):
         return  # it was fenced: the slot is another's by now
+
+
+def leave_behind(consumer: ck.Consumer) -> None:
+    """Ends a consumer that does not answer any more, in a thread of its own: that may take for ever.
+
+    After a broker's restart librdkafka may have forgotten every broker, and where the coordinator is, for good
+    (confluentinc/librdkafka#5301 and #5511; seen: no offset was told for minutes). Only a new consumer helps, which
+    takes the slot over from this one.
+    """
+    threading.Thread(target=consumer.close, name="consumer that was left behind", daemon=True).start()

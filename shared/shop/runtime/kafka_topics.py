@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import REPLY_SECONDS, keep_informed
+from shop.runtime.kafka_failover import REPLY_SECONDS, SPREAD_SECONDS, keep_informed
 from shop.runtime.kafka_login import READ, WRITE, Login
 from shop.runtime.kafka_options import KafkaOptions
 from shop.runtime.log import TopicPartition, TopicState
@@ -38,6 +38,7 @@ class Topics:
         broker refuses the user, or what it has to do with a topic; a topic is missing, or the topics have different
         numbers of partitions."""
         pause = FIRST_PAUSE
+        spread_at = time.monotonic() + SPREAD_SECONDS
         while not stop():
             try:
                 question = self._ask(with_rights=True)
@@ -47,6 +48,9 @@ class Topics:
                     self._admin.poll(LOOK_SECONDS)
                     self._login.require()
                 self._states = self._answered(question)
+                if self._missing and time.monotonic() < spread_at:
+                    time.sleep(LOOK_SECONDS)
+                    continue
                 self._require_same_counts()
                 self._require_rights(question)
                 keep_informed(self._admin, self._options.topics[0], self._options.bootstrap)
@@ -80,11 +84,14 @@ class Topics:
         """See ``Log.high_watermarks``."""
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
+    @property
+    def _missing(self) -> list[str]:
+        return [topic for topic in self._options.topics if self._options.ours(topic) not in self._states]
+
     def _require_same_counts(self) -> None:
-        missing = [topic for topic in self._options.topics if self._options.ours(topic) not in self._states]
-        if missing:
+        if self._missing:
             raise UserError(
-                f"Kafka at {self._options.bootstrap} has no topic {', '.join(missing)}: run ./init-kafka.sh"
+                f"Kafka at {self._options.bootstrap} has no topic {', '.join(self._missing)}: run ./init-kafka.sh"
             )
         counts = {topic: state.partitions for topic, state in self._states.items()}
         if len(set(counts.values())) > 1:

@@ -131,6 +131,7 @@ class Processor:
                 self._reload(elapsed)
             return
         self._report(elapsed)
+        self.counts["read"] += len(batch.records)
         for record in batch.records:
             self._read(record, unix, elapsed)
         for end in batch.ends:
@@ -147,7 +148,6 @@ class Processor:
         partition = self._tenure.partitions.get(record.partition)
         if partition is None:
             return
-        self.counts["read"] += 1
         if record.topic != self._own_topic:
             partition.read_input(record, unix, elapsed)
         else:

@@ -146,7 +146,7 @@ class Partition:
         """
         entity = trigger.entity
         entity.scheduled -= 1
-        if self._judge(trigger) is not Verdict.READY:
+        if self._judge(trigger) != "ready":
             if trigger.input is not None:
                 self._place(trigger, elapsed)
             self._reconsider(entity, elapsed)
@@ -191,7 +191,8 @@ class Partition:
         for topic, source in self.inputs.items():
             first = source.first_pending()
             yield topic, source.next if first is None or first.record is None else first.record.offset
-        yield self._rules.topic, self._history[0].offset if self._history else self.next
+        held_from, _, _ = self._history[0] if self._history else (self.next, 0.0, None)
+        yield self._rules.topic, held_from
 
     @property
     def open_entities(self) -> int:
@@ -208,7 +209,7 @@ class Partition:
         entity.offset = record.offset
         if not entity.open:
             entity.value = b""
-        self._history.append(Held(record.offset, record.timestamp, entity))
+        self._history.append((record.offset, record.timestamp, entity))
         return entity
 
     def _follow(self, entity: Entity, event: Event, unix: float, elapsed: float) -> None:
@@ -232,29 +233,29 @@ class Partition:
 
     def _judge(self, trigger: Trigger) -> Verdict:
         status = trigger.entity.status
-        if status is not None and self._lifecycle.reaches(trigger.becomes, status):
-            return Verdict.DONE
         if status is trigger.needs:
-            return Verdict.READY
+            return "ready"
+        if status is not None and self._lifecycle.reaches(trigger.becomes, status):
+            return "done"
         if trigger.needs is not None and self._lifecycle.reaches(status, trigger.needs):
-            return Verdict.EARLY if trigger.entity.scheduled else Verdict.DOUBTFUL
-        return Verdict.ILLEGAL
+            return "early" if trigger.entity.scheduled else "doubtful"
+        return "illegal"
 
     def _place(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
         verdict = self._judge(trigger)
-        if verdict is not Verdict.READY or trigger.due - elapsed > KEPT_SECONDS:
+        if verdict != "ready" or trigger.due - elapsed > KEPT_SECONDS:
             trigger.event = None
-        if verdict is Verdict.READY:
+        if verdict == "ready":
             trigger.entity.scheduled += 1
             self._schedule(self, trigger, elapsed)
-        elif verdict is Verdict.EARLY:
+        elif verdict == "early":
             trigger.entity.waiting.append(trigger)
-        elif verdict is Verdict.DOUBTFUL and not final:
+        elif verdict == "doubtful" and not final:
             self.doubts.append(trigger)
         else:
-            if trigger.record is not None and verdict is not Verdict.DONE:
+            if trigger.record is not None and verdict != "done":
                 reason = f"{trigger.entity.id} is {trigger.entity.status}, {trigger.becomes} needs {trigger.needs}"
-                self._refuse("orphan" if verdict is Verdict.DOUBTFUL else "illegal", trigger.record, reason)
+                self._refuse("orphan" if verdict == "doubtful" else "illegal", trigger.record, reason)
             self._close(trigger)
 
     def _close(self, trigger: Trigger) -> None:
@@ -299,7 +300,7 @@ class Partition:
 
     def _horizon(self) -> float:
         """The log time before which duplicates are not known any more."""
-        oldest = self._history[-1].timestamp if self._history else 0.0
+        _, oldest, _ = self._history[-1] if self._history else (0, 0.0, None)
         for source in self.inputs.values():
             first = source.first_pending()
             if first is not None and first.record is not None:
