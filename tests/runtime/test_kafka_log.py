@@ -176,3 +176,36 @@ def test_a_consumer_that_gets_no_answer_for_good_is_left_behind_and_another_one_
     assert [type(one) for one in clients.made] == [first, ck.Consumer]
     log.close()
     world.close()
+
+
+def test_a_new_producer_ends_what_the_slot_may_have_left_pending_of_the_groups_offsets_and_stores_none(
+    kafka: Kafka,
+) -> None:
+    world = RealWorld(kafka.bootstrap)
+    calls: list[str] = []
+
+    class Watched(ck.Producer):
+        def send_offsets_to_transaction(self, *arguments: Any) -> None:
+            super().send_offsets_to_transaction(*arguments)
+            calls.append("offsets")
+
+        def abort_transaction(self, *arguments: Any) -> None:
+            super().abort_transaction(*arguments)
+            calls.append("aborted")
+
+        def commit_transaction(self, *arguments: Any) -> None:
+            super().commit_transaction(*arguments)
+            calls.append("committed")
+
+    log = KafkaLog(world.options("order", "0", rules_of("order")), producer=Watched)
+    log.open(stop=lambda: False)
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
+    own = TopicPartition("order", 0)
+    for number in range(2):
+        log.renew()
+        assert calls == ["offsets", "aborted"] + ["offsets", "committed"] * number
+        assert log.committed([own]) == ({own: Committed(7, "it")} if number else {})
+        log.transact([], lambda: {own: Committed(7, "it")})
+        assert log.outcome() is not None
+    log.close()
+    world.close()

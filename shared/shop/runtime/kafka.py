@@ -198,7 +198,7 @@ class KafkaLog:
     # ---- writing -------------------------------------------------------------------------------------------
 
     def renew(self) -> None:
-        self._producer.renew()
+        self._producer.renew(lambda: self._asked(lambda consumer: consumer.consumer_group_metadata()))
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         # Not when the records are flushed: a member that has lost its partitions by then and has joined

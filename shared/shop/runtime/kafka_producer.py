@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import confluent_kafka as ck
 import structlog
@@ -13,11 +13,13 @@ import structlog
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.kafka_failover import REPLY_SECONDS
 from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
-from shop.runtime.log import Offsets, Outcome, Outgoing
+from shop.runtime.log import Offsets, Outcome, Outgoing, TopicPartition
 
 RETRIES = 5
 GRACE_SECONDS = 2.0
 """How much longer than the broker keeps a transaction open its outcome is waited for."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -34,8 +36,9 @@ class TransactionalProducer:
         self._under_way: Future[Outcome] | None = None
         self._began = 0.0
 
-    def renew(self) -> None:
-        """See ``Log.renew``. Blocks for as long as ``outcome`` and ``REPLY_SECONDS`` more; raises Unavailable."""
+    def renew(self, member: Callable[[], object]) -> None:
+        """See ``Log.renew``; ``member`` asks for the consumer's group metadata. Blocks for as long as ``outcome`` and
+        three times ``REPLY_SECONDS`` more; raises Unavailable."""
         try:
             self.outcome()
         except TransactionFailed as failure:
@@ -56,6 +59,7 @@ class TransactionalProducer:
             self._failed = not error.retriable()
             slot, bootstrap = self._options.slot, self._options.bootstrap
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {error.str()}") from None
+        self._end_what_hangs(self._producer, member())
         self._ready = True
 
     def transact(
@@ -103,6 +107,31 @@ class TransactionalProducer:
         self._failed = False
         return done
 
+    def _end_what_hangs(self, producer: ck.Producer, member: object) -> None:
+        """Begins a transaction that touches the group's offsets, and aborts it.
+
+        A broker that ends while a transaction does may leave the offsets of it pending for good, although the
+        transaction is over (seen; librdkafka has the transaction protocol before KIP-890). Stable offsets are never
+        told then. The end of the next transaction of the same slot is theirs, too. They are forgotten by it, which is
+        harmless: what is read again is found done.
+        """
+        anything = self._options.theirs(TopicPartition(self._options.own_topic, 0), 0)
+
+        def end() -> None:
+            producer.begin_transaction()
+            # Who is not in the group yet is refused, and the end comes all the same.
+            with suppress(ck.KafkaException):
+                producer.send_offsets_to_transaction([anything], member, REPLY_SECONDS)
+            producer.abort_transaction(REPLY_SECONDS)
+
+        self._failed = True
+        try:
+            _in_a_thread(end).result(2 * REPLY_SECONDS)
+        except (ck.KafkaException, TimeoutError) as failure:
+            slot, bootstrap = self._options.slot, self._options.bootstrap
+            raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
+        self._failed = False
+
     def _produce(self, producer: ck.Producer, messages: Iterable[Outgoing]) -> int:
         topic, produced = self._options.topics[0], 0
         for partition, key, value in messages:
@@ -135,8 +164,8 @@ def _retried(call: Callable[[], None]) -> None:
                 raise
 
 
-def _in_a_thread(work: Callable[[], Outcome]) -> Future[Outcome]:
-    outcome: Future[Outcome] = Future()
+def _in_a_thread(work: Callable[[], Result]) -> Future[Result]:
+    outcome: Future[Result] = Future()
 
     def run() -> None:
         try:
