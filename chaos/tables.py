@@ -70,10 +70,10 @@ class Tables:
 
 def rows(mariadb: MariaDB, table: str) -> dict[str, int]:
     """The rows of a table of analytics, per topic, of the present life of each topic."""
-    kind = "kafka_log.topic" if table == "dead_letter" else f"'{table}'"
+    present = "SELECT MAX(log_id) AS log_id, topic FROM analytics.kafka_log GROUP BY topic"
     answer = mariadb.execute(
-        f"SELECT {kind} AS topic, COUNT(*) FROM analytics.`{table}` JOIN analytics.kafka_log USING (log_id) "
-        "WHERE log_id IN (SELECT MAX(log_id) FROM analytics.kafka_log GROUP BY topic) GROUP BY 1"
+        f"SELECT present.topic, COUNT(*) FROM ({present}) AS present JOIN analytics.`{table}` USING (log_id) "
+        "GROUP BY present.topic"
     )
     return {topic: int(count) for topic, count in (line.split("\t") for line in answer.splitlines()[1:])}
 

@@ -10,7 +10,7 @@ import pytest
 
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
-from shop.runtime.errors import TransactionFailed
+from shop.runtime.errors import TransactionFailed, Unavailable
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import SESSION_SECONDS
 from shop.runtime.limits import Limits
@@ -178,11 +178,24 @@ def test_a_consumer_that_gets_no_answer_for_good_is_left_behind_and_another_one_
     world.close()
 
 
-def test_a_new_producer_ends_what_the_slot_may_have_left_pending_of_the_groups_offsets_and_stores_none(
-    kafka: Kafka,
+def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shop.runtime.kafka.TRANSACTION_SECONDS", 0)
     world = RealWorld(kafka.bootstrap)
-    calls: list[str] = []
+    own, unstable, calls = TopicPartition("order", 0), threading.Event(), list[str]()
+
+    class Unstable(ck.Consumer):
+        """Is told no stable offsets while some are pending, as it is for ever where their transaction is over."""
+
+        def __init__(self, config: dict[str, Any]) -> None:
+            super().__init__(config)
+            self._stable = config["isolation.level"] == "read_committed"
+
+        def committed(self, *arguments: Any, **options: Any) -> list[ck.TopicPartition]:
+            if self._stable and unstable.is_set():
+                raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))
+            return super().committed(*arguments, **options)
 
     class Watched(ck.Producer):
         def send_offsets_to_transaction(self, *arguments: Any) -> None:
@@ -193,19 +206,26 @@ def test_a_new_producer_ends_what_the_slot_may_have_left_pending_of_the_groups_o
             super().abort_transaction(*arguments)
             calls.append("aborted")
 
-        def commit_transaction(self, *arguments: Any) -> None:
-            super().commit_transaction(*arguments)
-            calls.append("committed")
-
-    log = KafkaLog(world.options("order", "0", rules_of("order")), producer=Watched)
+    log = KafkaLog(world.options("order", "0", rules_of("order")), consumer=Unstable, producer=Watched)
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
-    own = TopicPartition("order", 0)
-    for number in range(2):
-        log.renew()
-        assert calls == ["offsets", "aborted"] + ["offsets", "committed"] * number
-        assert log.committed([own]) == ({own: Committed(7, "it")} if number else {})
-        log.transact([], lambda: {own: Committed(7, "it")})
-        assert log.outcome() is not None
+    log.renew()
+    log.transact([], lambda: {own: Committed(7, "it")})
+    assert log.outcome() is not None
+    log.renew()
+    assert calls == ["offsets"], "nobody aborts while all is well"
+    end = log.high_watermarks([own])[own]
+    unstable.set()
+    with pytest.raises(Unavailable):
+        log.committed([own])
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned and log.assignment()), "the next assignment")
+    log.renew()
+    assert calls == ["offsets", "offsets", "aborted"]
+    assert log.high_watermarks([own])[own] > end, "its end is in the own partition, too"
+    unstable.clear()
+    assert log.committed([own]) == {own: Committed(7, "it")}
+    log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
+    assert log.outcome() is not None
+    assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
     world.close()

@@ -36,9 +36,8 @@ class TransactionalProducer:
         self._under_way: Future[Outcome] | None = None
         self._began = 0.0
 
-    def renew(self, member: Callable[[], object]) -> None:
-        """See ``Log.renew``; ``member`` asks for the consumer's group metadata. Blocks for as long as ``outcome`` and
-        three times ``REPLY_SECONDS`` more; raises Unavailable."""
+    def renew(self) -> None:
+        """See ``Log.renew``. Blocks for as long as ``outcome`` and ``REPLY_SECONDS`` more; raises Unavailable."""
         try:
             self.outcome()
         except TransactionFailed as failure:
@@ -59,8 +58,36 @@ class TransactionalProducer:
             self._failed = not error.retriable()
             slot, bootstrap = self._options.slot, self._options.bootstrap
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {error.str()}") from None
-        self._end_what_hangs(self._producer, member())
         self._ready = True
+
+    def abort_what_hangs(self, partitions: Iterable[int], member: object) -> None:
+        """Ends what a transaction of this slot has left in these partitions of the own topic, and of the group's
+        offsets, although it is over: the end of the next one is its end, too, and this one is aborted.
+
+        Blocks for three times ``REPLY_SECONDS`` at most; raises Unavailable.
+        """
+        assert self._producer is not None, "renew comes first"
+        producer, own = self._producer, self._options.own_topic
+        anything = self._options.theirs(TopicPartition(own, 0), 0)
+
+        def abort() -> None:
+            producer.begin_transaction()
+            for partition in partitions:
+                producer.produce(self._options.topics[0], b"", partition=partition)
+            producer.flush(REPLY_SECONDS)
+            # Who is not in the group yet is refused, and the end comes all the same.
+            with suppress(ck.KafkaException):
+                producer.send_offsets_to_transaction([anything], member, REPLY_SECONDS)
+            producer.abort_transaction(REPLY_SECONDS)
+
+        self._failed = True
+        try:
+            _in_a_thread(abort).result(3 * REPLY_SECONDS)
+        except (ck.KafkaException, TimeoutError) as failure:
+            slot, bootstrap = self._options.slot, self._options.bootstrap
+            raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
+        self._failed = False
+        log.warning("what a former transaction left pending is aborted", slot=self._options.slot)
 
     def transact(
         self,
@@ -106,31 +133,6 @@ class TransactionalProducer:
                 raise TransactionTimedOut("Kafka does not answer in time") from None
         self._failed = False
         return done
-
-    def _end_what_hangs(self, producer: ck.Producer, member: object) -> None:
-        """Begins a transaction that touches the group's offsets, and aborts it.
-
-        A broker that ends while a transaction does may leave the offsets of it pending for good, although the
-        transaction is over (seen; librdkafka has the transaction protocol before KIP-890). Stable offsets are never
-        told then. The end of the next transaction of the same slot is theirs, too. They are forgotten by it, which is
-        harmless: what is read again is found done.
-        """
-        anything = self._options.theirs(TopicPartition(self._options.own_topic, 0), 0)
-
-        def end() -> None:
-            producer.begin_transaction()
-            # Who is not in the group yet is refused, and the end comes all the same.
-            with suppress(ck.KafkaException):
-                producer.send_offsets_to_transaction([anything], member, REPLY_SECONDS)
-            producer.abort_transaction(REPLY_SECONDS)
-
-        self._failed = True
-        try:
-            _in_a_thread(end).result(2 * REPLY_SECONDS)
-        except (ck.KafkaException, TimeoutError) as failure:
-            slot, bootstrap = self._options.slot, self._options.bootstrap
-            raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
-        self._failed = False
 
     def _produce(self, producer: ck.Producer, messages: Iterable[Outgoing]) -> int:
         topic, produced = self._options.topics[0], 0
