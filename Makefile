@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+FAULTS ?= 100
+SEED ?= 1
 
 LOCAL := $(PYTHON) -m local
 TOOL := .venv/bin/python -m
@@ -18,7 +20,7 @@ as = cd analytics && $(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDI
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-scaling requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-scaling chaos requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -84,6 +86,10 @@ bench-growth: python ## store 20 million messages, and measure what they do to s
 bench-scaling: python ## what each service does with 1, 2 and 4 instances, and with more partitions (QUICK=1: roughly)
 	@$(LOCAL) ensure binaries tools
 	@$(WITH_SERVICES) $(TOOL) bench.scaling
+
+chaos: python ## faults drawn from a seed against everything under load, then the verdict: FAULTS=100 SEED=1 (ARGS=--help tells all)
+	@$(LOCAL) ensure binaries tools
+	@$(TOOL) chaos --faults $(FAULTS) --seed $(SEED) $(ARGS)
 
 requirements: python ## write all requirements.txt anew from the pyproject.toml files (ARGS=--upgrade for newer pins)
 	@$(LOCAL) requirements $(ARGS)

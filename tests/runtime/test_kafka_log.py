@@ -10,7 +10,7 @@ import pytest
 
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
-from shop.runtime.errors import TransactionFailed
+from shop.runtime.errors import TransactionFailed, Unavailable
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import SESSION_SECONDS
 from shop.runtime.limits import Limits
@@ -174,5 +174,58 @@ def test_a_consumer_that_gets_no_answer_for_good_is_left_behind_and_another_one_
 
     world.until(live, "the service to be at work")
     assert [type(one) for one in clients.made] == [first, ck.Consumer]
+    log.close()
+    world.close()
+
+
+def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shop.runtime.kafka.TRANSACTION_SECONDS", 0)
+    world = RealWorld(kafka.bootstrap)
+    own, unstable, calls = TopicPartition("order", 0), threading.Event(), list[str]()
+
+    class Unstable(ck.Consumer):
+        """Is told no stable offsets while some are pending, as it is for ever where their transaction is over."""
+
+        def __init__(self, config: dict[str, Any]) -> None:
+            super().__init__(config)
+            self._stable = config["isolation.level"] == "read_committed"
+
+        def committed(self, *arguments: Any, **options: Any) -> list[ck.TopicPartition]:
+            if self._stable and unstable.is_set():
+                raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))
+            return super().committed(*arguments, **options)
+
+    class Watched(ck.Producer):
+        def send_offsets_to_transaction(self, *arguments: Any) -> None:
+            super().send_offsets_to_transaction(*arguments)
+            calls.append("offsets")
+
+        def abort_transaction(self, *arguments: Any) -> None:
+            super().abort_transaction(*arguments)
+            calls.append("aborted")
+
+    log = KafkaLog(world.options("order", "0", rules_of("order")), consumer=Unstable, producer=Watched)
+    log.open(stop=lambda: False)
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
+    log.renew()
+    log.transact([], lambda: {own: Committed(7, "it")})
+    assert log.outcome() is not None
+    log.renew()
+    assert calls == ["offsets"], "nobody aborts while all is well"
+    end = log.high_watermarks([own])[own]
+    unstable.set()
+    with pytest.raises(Unavailable):
+        log.committed([own])
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned and log.assignment()), "the next assignment")
+    log.renew()
+    assert calls == ["offsets", "offsets", "aborted"]
+    assert log.high_watermarks([own])[own] > end, "its end is in the own partition, too"
+    unstable.clear()
+    assert log.committed([own]) == {own: Committed(7, "it")}
+    log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
+    assert log.outcome() is not None
+    assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
     world.close()

@@ -84,10 +84,11 @@ def test_nothing_is_decided_while_the_topics_have_different_numbers_of_partition
     world.publish("checkout", 0, *submitted(0))
     with capture_logs() as logs:
         processor = world.start("order")
-        world.turns(ENOUGH_TURNS)
+        world.turns(25 * ENOUGH_TURNS)
     assert not processor.live
     assert world.statuses("order") == {}
-    waiting = next(line for line in logs if line["event"].startswith("waiting: the topics must"))
+    waiting, *again = [line for line in logs if line["event"].startswith("waiting: the topics must")]
+    assert 5 < len(again) < 12, "in 50 seconds: the pauses grow"
     assert waiting["partitions"] == {"order": 3, "checkout": 3, "fulfillment": 5}
     for topic in ("order", "checkout"):
         world.add_partitions(topic, 5)

@@ -151,3 +151,18 @@ def test_while_the_projection_is_away_nothing_is_stored_and_after_a_crash_nothin
     world.until_statuses("fulfillment", SHIPPED=2)
     world.until(lambda: len(table.rows) == 2, "both rows")
     assert table.rows == {record.key.decode(): record.value for record in world.records("fulfillment") if record.key}
+
+
+def test_the_pauses_grow_while_the_projection_is_away_and_begin_anew_when_it_was_there() -> None:
+    world = FakeWorld()
+    table = Table()
+    world.run(world.fake_log("fulfillment"), projection=table)
+    for number in range(2):
+        table.away = True
+        with capture_logs() as logs:
+            world.publish("order", 0, *order_of(3 * number, OrderStatus.MERCHANT_ACCEPTED))
+            world.turns(30 * ENOUGH_TURNS)
+        pauses = [line["seconds"] for line in logs if line["event"] == "waiting for the database"]
+        assert pauses[:7] == [0.5, 1, 2, 4, 8, 8, 8]
+        table.away = False
+        world.until(lambda number=number: len(table.rows) == number + 1, "its row")  # type: ignore[misc]

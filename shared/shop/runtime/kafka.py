@@ -8,7 +8,7 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, REPLY_SECONDS, leave, leave_behind
 from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
@@ -41,6 +41,8 @@ class KafkaLog:
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._reassigned = False
         self._fenced_at = float("-inf")
+        self._hanging: list[int] = []
+        """Own partitions in which a transaction of this slot may hang."""
         self._joining_since: float | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------
@@ -186,8 +188,14 @@ class KafkaLog:
         return self._topics.high_watermarks(partitions)
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
-        theirs = list(map(self._options.theirs, partitions))
-        answers = self._asked(lambda member: member.committed(theirs, timeout=2 * TRANSACTION_SECONDS))
+        theirs, began = list(map(self._options.theirs, partitions)), time.monotonic()
+        try:
+            answers = self._asked(lambda member: member.committed(theirs, timeout=2 * TRANSACTION_SECONDS))
+        except Unavailable:
+            if time.monotonic() - began >= 2 * TRANSACTION_SECONDS and self._is_pending(theirs):
+                own = self._options.topics[0]
+                self._hanging = [one.partition for one in theirs if one.topic == own]
+            raise
         for one in answers:
             if one.error is not None:
                 at = f"{one.topic}/{one.partition}"
@@ -195,10 +203,31 @@ class KafkaLog:
         place = self._options.place
         return {place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0}
 
+    def _is_pending(self, offsets: list[ck.TopicPartition]) -> bool:
+        """Whether the broker tells these offsets only to who does not ask for stable ones: a transaction that should
+        have ended long ago holds them, and always will.
+
+        A broker that ends while a transaction does may take it for over and leave out its end in the partitions
+        (seen; librdkafka has the transaction protocol before KIP-890). As its offsets are not stored, to abort what
+        it published is safe: it will be decided again.
+        """
+        asker = self._consumer_of(self._options.consumer() | {"isolation.level": "read_uncommitted"})
+        try:
+            asker.committed(offsets, timeout=REPLY_SECONDS)
+        except ck.KafkaException:
+            return False
+        finally:
+            leave_behind(asker)
+        return True
+
     # ---- writing -------------------------------------------------------------------------------------------
 
     def renew(self) -> None:
         self._producer.renew()
+        if self._hanging:
+            member = self._asked(lambda consumer: consumer.consumer_group_metadata())
+            self._producer.abort_what_hangs(self._hanging, member)
+            self._hanging = []
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         # Not when the records are flushed: a member that has lost its partitions by then and has joined

@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import confluent_kafka as ck
 import structlog
@@ -13,11 +13,13 @@ import structlog
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.kafka_failover import REPLY_SECONDS
 from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
-from shop.runtime.log import Offsets, Outcome, Outgoing
+from shop.runtime.log import Offsets, Outcome, Outgoing, TopicPartition
 
 RETRIES = 5
 GRACE_SECONDS = 2.0
 """How much longer than the broker keeps a transaction open its outcome is waited for."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -57,6 +59,35 @@ class TransactionalProducer:
             slot, bootstrap = self._options.slot, self._options.bootstrap
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {error.str()}") from None
         self._ready = True
+
+    def abort_what_hangs(self, partitions: Iterable[int], member: object) -> None:
+        """Ends what a transaction of this slot has left in these partitions of the own topic, and of the group's
+        offsets, although it is over: the end of the next one is its end, too, and this one is aborted.
+
+        Blocks for three times ``REPLY_SECONDS`` at most; raises Unavailable.
+        """
+        assert self._producer is not None, "renew comes first"
+        producer, own = self._producer, self._options.own_topic
+        anything = self._options.theirs(TopicPartition(own, 0), 0)
+
+        def abort() -> None:
+            producer.begin_transaction()
+            for partition in partitions:
+                producer.produce(self._options.topics[0], b"", partition=partition)
+            producer.flush(REPLY_SECONDS)
+            # Who is not in the group yet is refused, and the end comes all the same.
+            with suppress(ck.KafkaException):
+                producer.send_offsets_to_transaction([anything], member, REPLY_SECONDS)
+            producer.abort_transaction(REPLY_SECONDS)
+
+        self._failed = True
+        try:
+            _in_a_thread(abort).result(3 * REPLY_SECONDS)
+        except (ck.KafkaException, TimeoutError) as failure:
+            slot, bootstrap = self._options.slot, self._options.bootstrap
+            raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
+        self._failed = False
+        log.warning("what a former transaction left pending is aborted", slot=self._options.slot)
 
     def transact(
         self,
@@ -135,8 +166,8 @@ def _retried(call: Callable[[], None]) -> None:
                 raise
 
 
-def _in_a_thread(work: Callable[[], Outcome]) -> Future[Outcome]:
-    outcome: Future[Outcome] = Future()
+def _in_a_thread(work: Callable[[], Result]) -> Future[Result]:
+    outcome: Future[Result] = Future()
 
     def run() -> None:
         try:

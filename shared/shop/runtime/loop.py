@@ -26,8 +26,7 @@ SMALLEST_TRANSACTION = 50
 STALLED_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
-TOPICS_PAUSE = 1.0
-DATABASE_PAUSE = 1.0
+FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 8.0
 REPORT_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -229,7 +228,7 @@ class Processor:
     def _reload(self, elapsed: float) -> None:
         tenure = begin(self._log, self._rules, self._limits, self._accept_loss, self.counts)
         if tenure is None:
-            self._reload_at = elapsed + TOPICS_PAUSE
+            self._reload_at = elapsed + self._longer_pause()
             return
         self._tenure, self._reload_at = tenure, None
         self._stall = (elapsed, tenure.missing)
@@ -274,11 +273,16 @@ class Processor:
         except (TransactionFailed, Unavailable) as error:
             if isinstance(error, TransactionTimedOut):
                 self._most_events = max(SMALLEST_TRANSACTION, self._most_events // 2)
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures)
-            self._failures = min(self._failures + 1, 10)
+            pause = self._longer_pause()
             self.counts["reloads"] += 1
             self._reload_later(self._clock.elapsed() + pause)
             log.warning("starting anew from the log", reason=str(error), seconds=round(pause, 1))
+
+    def _longer_pause(self) -> float:
+        """The pause after one more failure since the last transaction that was committed."""
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        return pause
 
     # ---- what waits ----------------------------------------------------------------------------------------
 
@@ -296,10 +300,12 @@ class Processor:
             if tenure.project_at is None:
                 self._log.pause(tenure.own_places)
                 self._log.pause(tenure.input_places)
-            tenure.project_at = elapsed + DATABASE_PAUSE
-            log.warning("waiting for the database", reason=str(error), seconds=DATABASE_PAUSE)
+            pause = min(LONGEST_DATABASE_PAUSE, FIRST_DATABASE_PAUSE * 2.0**tenure.project_failures)
+            tenure.project_failures = min(tenure.project_failures + 1, 10)
+            tenure.project_at = elapsed + pause
+            log.warning("waiting for the database", reason=str(error), seconds=pause)
             return False
-        tenure.unprojected = []
+        tenure.unprojected, tenure.project_failures = [], 0
         if tenure.project_at is not None:
             tenure.project_at = None
             self._log.resume(tenure.own_places)

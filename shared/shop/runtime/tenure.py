@@ -42,6 +42,8 @@ class Tenure:
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
+    project_failures: int = 0
+    """How often it failed since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
     """Per partition number: triggers in doubt, and the own end to read up to before they are judged."""
     _ready: deque[tuple[Partition, Trigger]] = field(default_factory=deque)

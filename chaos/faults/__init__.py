@@ -1,0 +1,1 @@
+"""The faults, one small class each: what it does, what has to be undone, and from when on recovery counts."""

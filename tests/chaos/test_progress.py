@@ -1,0 +1,36 @@
+"""Recovery and stalls are read off the signs of life."""
+
+import pytest
+
+from chaos.progress import Place, Progress, Stall, percentile
+
+FIRST, SECOND = Place("order", 0), Place("order", 1)
+
+
+def progress(first: list[float], second: list[float]) -> Progress:
+    noted = Progress({"order": [FIRST, SECOND]})
+    for place, moments in ((FIRST, first), (SECOND, second)):
+        for moment in moments:
+            noted.note("order", place, moment)
+    return noted
+
+
+def test_a_service_has_recovered_when_it_got_on_in_every_partition() -> None:
+    noted = progress([1, 2, 3, 4, 5], [1, 2, 4.5])
+    assert noted.recovered("order", 2.5) == 2.0
+    assert noted.recovered("order", 4.6) is None
+
+
+def test_the_longest_stall_is_that_of_one_partition_and_may_last_to_the_end() -> None:
+    noted = progress([1, 2, 3, 4, 5], [1, 4.5, 5])
+    assert noted.longest_stall("order", 0, 6) == Stall("order", SECOND, 1, 3.5)
+    assert noted.longest_stall("order", 0, 20) == Stall("order", FIRST, 5, 15)
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_percentiles_are_values_that_occur(share: float, value: float) -> None:
+    assert percentile(range(1, 101), share) == value
+
+
+def test_the_percentile_of_one_value_is_that_value() -> None:
+    assert percentile([7.0], 0.99) == 7.0
