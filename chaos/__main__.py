@@ -18,8 +18,9 @@ from chaos.run import Run
 from chaos.stage import Load, staged
 from chaos.verdict import judge
 from local.errors import Refusal
+from local.interrupt import Interrupted, interruptible
 
-EXIT_VIOLATIONS, EXIT_USER_ERROR = 1, 2
+EXIT_VIOLATIONS, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def arguments() -> argparse.Namespace:
@@ -51,7 +52,11 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
     console.print(f"seed {options.seed}, {len(plan)} faults; logs and data: {home}", highlight=False)
     try:
-        violations = _run(home, load, plan, options.soak, console)
+        with interruptible():
+            violations = _run(home, load, plan, options.soak, console)
+    except Interrupted:
+        console.print("interrupted")
+        return EXIT_INTERRUPTED
     except Refusal as refusal:
         console.print(str(refusal), highlight=False, markup=False)
         return EXIT_USER_ERROR

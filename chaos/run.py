@@ -10,7 +10,8 @@ from chaos.stage import SERVICES, TOPICS, Stage, wait_until
 
 FLOWING_SECONDS = 180.0
 RECOVER_SECONDS = 120.0
-SETTLE_SECONDS = 300.0
+STILL_SECONDS = 120.0
+"""What has not moved for so long does not move any more."""
 QUIET_SECONDS = 10.0
 """After so long without a message, at speed 1, no shopper is thinking any more."""
 
@@ -71,10 +72,18 @@ class Run:
         self.ended = time.time()
 
     def settle(self) -> bool:
-        """Ends the load and waits until nothing moves any more; whether it came to that."""
+        """Ends the load and waits until nothing moves any more; whether everything has come to its end by then."""
         self.ended = time.time()
         self._stage.end_load()
-        return wait_until(self._is_quiet, SETTLE_SECONDS)
+        moved_at, before = time.time(), (0, 0)
+        while not self._is_settled():
+            now = self._counts()
+            if now != before:
+                moved_at, before = time.time(), now
+            if time.time() - moved_at > STILL_SECONDS:
+                return False
+            time.sleep(1)
+        return True
 
     @property
     def happened(self) -> list[Happened]:
@@ -96,14 +105,16 @@ class Run:
     def _is_followed_at_once(self, number: int) -> bool:
         return number + 1 < len(self._plan) and self._plan[number + 1].hasty
 
-    def _is_quiet(self) -> bool:
+    def _is_settled(self) -> bool:
         record = self._stage.record
         quiet = time.time() - max(self.ended, record.last_at)
-        return (
-            quiet > QUIET_SECONDS / self._stage.load.speed
-            and record.chains.in_flight == 0
-            and all(tables.rows(self._stage.mariadb, topic).get(topic, 0) == record.rows[topic] for topic in TOPICS)
-        )
+        read, stored = self._counts()
+        return quiet > QUIET_SECONDS / self._stage.load.speed and record.chains.in_flight == 0 and stored == read
+
+    def _counts(self) -> tuple[int, int]:
+        """The events in the topics, and those of them that are stored."""
+        stored = sum(tables.rows(self._stage.mariadb, topic).get(topic, 0) for topic in TOPICS)
+        return sum(self._stage.record.rows.values()), stored
 
 
 def shown(seconds: float | None) -> str:

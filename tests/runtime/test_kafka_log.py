@@ -181,7 +181,7 @@ def test_a_consumer_that_gets_no_answer_for_good_is_left_behind_and_another_one_
 def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.TRANSACTION_SECONDS", 0)
+    monkeypatch.setattr("shop.runtime.kafka.TRANSACTION_SECONDS", 3)
     world = RealWorld(kafka.bootstrap)
     own, unstable, calls = TopicPartition("order", 0), threading.Event(), list[str]()
 
@@ -194,6 +194,7 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
 
         def committed(self, *arguments: Any, **options: Any) -> list[ck.TopicPartition]:
             if self._stable and unstable.is_set():
+                time.sleep(options["timeout"])
                 raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))
             return super().committed(*arguments, **options)
 
