@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind
+from shop.runtime.kafka_failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind, told
 from shop.runtime.kafka_login import Login
 
 REPLY_SECONDS = 3.0
@@ -154,7 +154,7 @@ class Broker:
         answers = self.admin.list_offsets(
             asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED, request_timeout=REPLY_SECONDS
         )
-        return {Place(at.topic, at.partition): self._answer(future).offset for at, future in answers.items()}
+        return {Place(at.topic, at.partition): told(self._answer(future).offset) for at, future in answers.items()}
 
     def _answer(self, future: "Future[Any]", missing: int | None = None) -> Any:
         try:

@@ -16,7 +16,7 @@ from tests.faults.pauses import StoredProgress, longest_pause, published
 from tests.faults.test_zombie import members
 from tests.runtime.real_world import RealWorld
 from tests.runtime.world import PARTITIONS, rules_of
-from tests.shop import Shop, wait_until
+from tests.shop import PATIENCE, Shop, wait_until
 from tests.stack import new_brokers, new_cluster, start_mariadb
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
@@ -82,7 +82,7 @@ def until_all_flows(progress: StoredProgress) -> None:
         now = progress.offsets
         return all(now.get(place, -1) >= before.get(place, -1) + FLOWS_AGAIN for place in places)
 
-    wait_until(all_flows, "every partition to go on")
+    wait_until(all_flows, "every partition to go on", 2 * PATIENCE)
 
 
 def until_members(shop: Shop, service: str, *slots: str) -> None:
@@ -109,7 +109,7 @@ def test_who_asks_for_topics_is_answered_soon_after_the_controller_is_lost_and_i
 
 
 # It waits for some twenty things to happen, which takes minutes where other programs have the processors.
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_brokers_are_killed_one_after_the_other_and_nothing_is_lost_doubled_or_stuck(
     shop: Shop, brokers: list[Kafka], record_property: Callable[[str, object], None]
 ) -> None:

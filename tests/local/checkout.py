@@ -140,10 +140,12 @@ class Running:
         """What it has printed so far."""
         return self._log.read_text()
 
-    def wait_for(self, text: str, times: int = 1) -> None:
+    def wait_for(self, text: str, times: int = 1, within: float = 60.0) -> None:
         """Return when it has printed that so many times."""
         wait_until(
-            lambda: self.log.count(text) >= times or self._process.poll() is not None, f"{text} in:\n{self.log}"
+            lambda: self.log.count(text) >= times or self._process.poll() is not None,
+            f"{text} in:\n{self.log}",
+            within,
         )
         assert self.log.count(text) >= times, f"ended before it printed {text}:\n{self.log}"
 

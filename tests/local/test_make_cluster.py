@@ -23,7 +23,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 def test_three_brokers_and_every_service_twice_start_and_end(checkout: Checkout) -> None:
     running = checkout.start("run-cluster")
-    running.wait_for("all started")
+    running.wait_for("all started", within=150)
     logins = ",".join(f"[::1]:{checkout.kafka_port + distance + 2}" for distance in (0, 100, 200))
     for service in SERVICES:
         for instance in (0, 1):

@@ -7,6 +7,7 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo  # type: ignore[attr-defined]
 
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
@@ -230,3 +231,22 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
     world.close()
+
+
+def test_an_offset_that_the_client_made_up_because_the_leader_went_is_no_answer(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RealWorld(kafka.bootstrap)
+    log = KafkaLog(world.options("order", "0", rules_of("order")))
+    answer = ListOffsetsResultInfo(ck.OFFSET_INVALID, -1, -1)
+    monkeypatch.setattr(AdminClient, "list_offsets", lambda _, asked, **_options: dict.fromkeys(asked, given(answer)))
+    for ask in (log.high_watermarks, log.beginnings):
+        with pytest.raises(Unavailable):
+            ask([PLACE])
+    world.close()
+
+
+def given(answer: object) -> "Future[object]":
+    future: Future[object] = Future()
+    future.set_result(answer)
+    return future

@@ -12,6 +12,7 @@ from analytics_service.dead_letters import Headers, headers_of
 from analytics_service.kafka import Broker
 from analytics_service.streams import Place, Streams
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_failover import told
 
 REPLY_SECONDS = 5.0
 TRANSACTION_SECONDS = 30.0
@@ -141,7 +142,7 @@ class Topics:
         try:
             answers = self._broker.admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
             return {
-                Place(at.topic, at.partition): future.result(2 * REPLY_SECONDS).offset
+                Place(at.topic, at.partition): told(future.result(2 * REPLY_SECONDS).offset)
                 for at, future in answers.items()
             }
         except ck.KafkaException as failure:

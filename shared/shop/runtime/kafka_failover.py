@@ -38,6 +38,14 @@ def keep_informed(admin: AdminClient, topic: str, address: str) -> None:
         raise Unavailable(f"Kafka at {address}: topics: {failure.args[0].str()}") from None
 
 
+def told(offset: int) -> int:
+    """An offset that the broker has told. Raises Unavailable for one below 0: that is librdkafka's own, which it gives
+    as an answer without an error where the leader of the partition goes while it asks."""
+    if offset < 0:
+        raise Unavailable(f"the leader of a partition went while it was asked for an offset ({offset})")
+    return offset
+
+
 def leave(consumer: ck.Consumer) -> None:
     """Gives a member's partitions to the others at once. ``close`` does not where the member is static: they would
     stand still until its session ends. Blocks for ``LEAVE_SECONDS`` at most, also while the broker is away."""

@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import REPLY_SECONDS, SPREAD_SECONDS, keep_informed
+from shop.runtime.kafka_failover import REPLY_SECONDS, SPREAD_SECONDS, keep_informed, told
 from shop.runtime.kafka_login import READ, WRITE, Login
 from shop.runtime.kafka_options import KafkaOptions
 from shop.runtime.log import TopicPartition, TopicState
@@ -129,7 +129,7 @@ class Topics:
         level = ck.IsolationLevel.READ_UNCOMMITTED
         answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
         return {
-            self._options.place(place): self._answer(future, "ends of the partitions").offset
+            self._options.place(place): told(self._answer(future, "ends of the partitions").offset)
             for place, future in answers.items()
         }
 
