@@ -39,8 +39,8 @@ def keep_informed(admin: AdminClient, topic: str, address: str) -> None:
 
 
 def told(offset: int) -> int:
-    """An offset that the broker has told. Raises Unavailable for one below 0: that is librdkafka's own, which it gives
-    as an answer without an error where the leader of the partition goes while it asks."""
+    """An offset that the broker has told. Raises Unavailable for one below 0: that is librdkafka's own, which it
+    gives as an answer without an error where the leader of the partition goes while it asks."""
     if offset < 0:
         raise Unavailable(f"the leader of a partition went while it was asked for an offset ({offset})")
     return offset
