@@ -29,7 +29,15 @@ class _OfInstance(Fault):
 
 
 @dataclass(frozen=True)
-class Kill(_OfInstance):
+class _StartedAgain(_OfInstance):
+    """It ends, and from when the supervisor has started it again recovery counts."""
+
+    def since(self, stage: Stage, struck: float, mended: float) -> float | None:  # noqa: ARG002
+        return next((moment for moment in self.instance(stage).started_at if moment > struck), None)
+
+
+@dataclass(frozen=True)
+class Kill(_StartedAgain):
     """kill -9. The supervisor starts it again in its slot, and from then on recovery counts."""
 
     figure = OWN_SLOT
@@ -39,9 +47,6 @@ class Kill(_OfInstance):
 
     def strike(self, stage: Stage) -> None:
         self.instance(stage).send(signal.SIGKILL)
-
-    def since(self, stage: Stage, struck: float, mended: float) -> float | None:  # noqa: ARG002
-        return next((moment for moment in self.instance(stage).started_at if moment > struck), None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Stop(_OfInstance):
 
 
 @dataclass(frozen=True)
-class Terminate(_OfInstance):
+class Terminate(_StartedAgain):
     """SIGTERM: it leaves cleanly, and the supervisor starts it again."""
 
     def __str__(self) -> str:
@@ -98,9 +103,6 @@ class Terminate(_OfInstance):
 
     def strike(self, stage: Stage) -> None:
         self.instance(stage).send(signal.SIGTERM)
-
-    def since(self, stage: Stage, struck: float, mended: float) -> float | None:  # noqa: ARG002
-        return next((moment for moment in self.instance(stage).started_at if moment > struck), None)
 
 
 @dataclass(frozen=True)
