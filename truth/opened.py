@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from shop.contract.events import Checkout, parse
 from shop.contract.lifecycle import CheckoutStatus
 from shop.edges.settings import Settings
-from shop.runtime.errors import UserError
+from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka_failover import told
 
 REPLY_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
@@ -71,7 +72,7 @@ def opened(settings: Settings, span: Span) -> Iterator[Checkout]:
             ids.add(event.checkout_id)
             if span.holds(message.timestamp()[1]):
                 yield event
-    except (ck.KafkaException, TimeoutError) as failure:
+    except (ck.KafkaException, TimeoutError, Unavailable) as failure:
         reason = failure.args[0].str() if isinstance(failure, ck.KafkaException) else "no answer in time"
         raise UserError(f"Kafka at {address} (KAFKA_BOOTSTRAP) does not answer: {reason}") from None
     finally:
@@ -84,7 +85,7 @@ def _ends(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int
     answers = admin.list_offsets(
         asked, isolation_level=ck.IsolationLevel.READ_COMMITTED, request_timeout=REPLY_SECONDS
     )
-    return {place.partition: future.result(2 * REPLY_SECONDS).offset for place, future in answers.items()}
+    return {place.partition: told(future.result(2 * REPLY_SECONDS).offset) for place, future in answers.items()}
 
 
 def _messages(consumer: ck.Consumer, topic: str, ends: Mapping[int, int]) -> Iterator[ck.Message]:
