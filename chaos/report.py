@@ -16,8 +16,9 @@ SHARES = (0.5, 0.9, 0.99, 1.0)
 
 
 def print_report(console: Console, stage: Stage, run: Run, memory: Memory, verdict: Verdict) -> None:
-    console.print(_time_line(stage, run))
-    console.print(_figures(run.happened))
+    if run.happened:
+        console.print(_time_line(stage, run))
+        console.print(_figures(run.happened))
     console.print(_services(stage, run, memory, verdict))
     console.print(verdict.audit, highlight=False, markup=False)
     for violation in verdict.violations:

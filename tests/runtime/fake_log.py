@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from shop.runtime.errors import TransactionFailed, Unavailable
 from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.unfinished import Unfinished, may_be_aborted
 
 TRANSACTION_SECONDS = 10.0
 
@@ -36,9 +37,15 @@ class Transaction:
     began: float
     open: bool = True
     aborted: bool = False
+    hangs: bool = False
+    """It is over for the broker, which has left its end out of the partitions."""
     touched: set[TopicPartition] = field(default_factory=set)
     group: str = ""
     offsets: dict[TopicPartition, Committed] = field(default_factory=dict)
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.open and not self.hangs
 
 
 @dataclass(eq=False)
@@ -107,14 +114,14 @@ class FakeBroker:
 
     def abort_expired(self) -> None:
         for transaction in self.transactions:
-            if transaction.open and self.clock.unix() - transaction.began > TRANSACTION_SECONDS:
+            if transaction.is_under_way and self.clock.unix() - transaction.began > TRANSACTION_SECONDS:
                 self.epochs[transaction.slot] = self.epochs.get(transaction.slot, 0) + 1
                 self.end(transaction, commit=False)
 
     def fence(self, slot: str) -> int:
         """init_transactions: a predecessor's open transaction is aborted, and it may not go on."""
         for transaction in self.transactions:
-            if transaction.open and transaction.slot == slot:
+            if transaction.is_under_way and transaction.slot == slot:
                 self.end(transaction, commit=False)
         self.epochs[slot] = self.epochs.get(slot, 0) + 1
         return self.epochs[slot]
@@ -275,6 +282,15 @@ class FakeLog:
         self.at("after commit")
         self._failed = False
         return done
+
+    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
+        for number, (start, end, published) in unfinished.items():
+            entries = self.broker.log(TopicPartition(self.own, number))[start:end]
+            values = [one.record.value or b"" for one in entries if one.record is not None]
+            if may_be_aborted(published, values):
+                for transaction in {one.transaction for one in entries if one.transaction is not None}:
+                    if transaction.open and transaction.slot == self.slot:
+                        self.broker.end(transaction, commit=False)
 
     def _check_epoch(self, transaction: Transaction) -> None:
         if self.broker.epochs[self.slot] != self._epoch:

@@ -1,8 +1,12 @@
 """What the real log promises beyond the behaviour of the services on it."""
 
+import contextlib
+import os
+import socket
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka as ck
@@ -130,6 +134,37 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.close()
 
 
+def end_connections(port: int) -> None:
+    """Ends every connection of this process to that port, as a network does that fails for a moment."""
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink().name.startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as end:
+                    if end.family is socket.AF_INET6 and end.getpeername()[1] == port:
+                        end.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    log = KafkaLog(world.options("order", "0", rules_of("order")))
+    log.open(stop=lambda: False)
+    world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
+    log.renew()
+
+    def transact(offset: int) -> None:
+        stored = dict.fromkeys(log.assignment(), Committed(offset, ""))
+        log.transact([Outgoing(number, "key", b"value") for number in range(PARTITIONS)], lambda: stored)
+        end_connections(kafka.port)
+        done = log.outcome()
+        assert done is not None
+        assert done.offsets == stored
+
+    for offset in range(3):
+        transact(offset)
+    log.close()
+    world.close()
+
+
 class Clients:
     """Makes consumers, the first of which is of another kind."""
 
@@ -179,10 +214,34 @@ def test_a_consumer_that_gets_no_answer_for_good_is_left_behind_and_another_one_
     world.close()
 
 
+def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    made: list[ck.Producer] = []
+
+    class Forgetful(ck.Producer):
+        """As librdkafka is when it has forgotten its brokers: it says that it may be asked again, in vain."""
+
+        def init_transactions(self, *_arguments: Any) -> None:
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT, "retry call to resume", retriable=True))
+
+    def producer(config: dict[str, Any]) -> ck.Producer:
+        made.append((ck.Producer if made else Forgetful)(config))
+        return made[-1]
+
+    log = KafkaLog(world.options("order", "0", rules_of("order")), producer=producer)
+    log.open(stop=lambda: False)
+    with pytest.raises(Unavailable, match="retry call to resume"):
+        log.renew()
+    log.renew()
+    assert [type(one) for one in made] == [Forgetful, ck.Producer]
+    log.close()
+    world.close()
+
+
 def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.TRANSACTION_SECONDS", 3)
+    monkeypatch.setattr("shop.runtime.kafka.PENDING_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     own, unstable, calls = TopicPartition("order", 0), threading.Event(), list[str]()
 

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, TopicPartition
+from shop.runtime.unfinished import NOTHING, mark
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import FakeWorld
@@ -171,3 +172,71 @@ def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_star
     world.run(world.fake_log("order", at=make_anew), dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=6)
     assert made_anew
+
+
+def hang(world: FakeWorld, slot: str, *events: tuple[bytes, bytes]) -> None:
+    """The slot's transaction with these orders of partition 0 is over, but the broker has left out its end."""
+    transaction = world.broker.begin(slot)
+    for key, value in events:
+        world.broker.append(TopicPartition("order", 0), key, value, transaction)
+    transaction.hangs = True
+
+
+def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_stored() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    hang(world, "order-0", order_of(0, OrderStatus.NEW))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
+    world.stop("order")
+    world.publish("checkout", 0, *submitted(3))
+    hang(world, "order-0", order_of(3, OrderStatus.NEW))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=2)
+    assert world.statuses("order") == {"NEW": 2, "MERCHANT_ACCEPTED": 2}
+
+
+def test_records_that_hang_are_left_alone_where_their_offsets_are_stored_or_may_be() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    world.stop("order")
+    unfinished = order_of(3, OrderStatus.NEW)
+    hang(world, "order-0", unfinished)
+    place = TopicPartition("order", 0)
+    offsets = world.broker.groups["order"].offsets
+    for published in (mark(unfinished[1]), ""):
+        offsets[place] = offsets[place]._replace(published=published)
+        processor = world.start("order")
+        world.turns(25 * ENOUGH_TURNS)
+        assert not processor.live
+        world.kill("order")
+
+
+def test_what_somebody_else_left_hanging_is_not_ended() -> None:
+    world = FakeWorld()
+    hang(world, "order-1", order_of(0, OrderStatus.NEW))
+    processor = world.start("order")
+    world.turns(25 * ENOUGH_TURNS)
+    assert not processor.live
+
+
+def test_the_mark_of_the_last_event_is_stored_with_its_offsets_and_kept_when_only_offsets_are() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    world.stop("order")
+    last = mark(world.records("order")[-1].value or b"")
+
+    def stored() -> list[str]:
+        offsets = world.broker.groups["order"].offsets
+        return [offsets[TopicPartition("order", number)].published for number in range(PARTITIONS)]
+
+    assert stored() == [last, NOTHING, NOTHING]
+    processor = world.start("order")
+    world.publish("checkout", 0, b"key", b"no event, so that only the offset moves on")
+    world.until(lambda: processor.counts["transactions"] >= 1, "the offset to be stored")
+    assert stored() == [last, NOTHING, NOTHING]

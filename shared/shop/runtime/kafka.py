@@ -8,12 +8,16 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import JOIN_SECONDS, REPLY_SECONDS, leave, leave_behind
-from shop.runtime.kafka_options import MASKED, TRANSACTION_SECONDS, KafkaOptions
+from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
+from shop.runtime.kafka_options import MASKED, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
+from shop.runtime.kafka_unfinished import Uncommitted
 from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.unfinished import Unfinished, may_be_aborted
 
+PENDING_SECONDS = 6.0
+"""Within which stored offsets are told, unless a transaction is to change them or the consumer is of no use."""
 FENCED_AGAIN_SECONDS = 60.0
 """A slot that is taken from an instance twice within this time has another process in it."""
 
@@ -38,6 +42,7 @@ class KafkaLog:
         self._consumer: ck.Consumer | None = None
         self._producer = TransactionalProducer(options, producer)
         self._topics = Topics(options)
+        self._uncommitted = Uncommitted(options, consumer)
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._reassigned = False
         self._fenced_at = float("-inf")
@@ -190,35 +195,19 @@ class KafkaLog:
     def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         theirs, began = list(map(self._options.theirs, partitions)), time.monotonic()
         try:
-            answers = self._asked(lambda member: member.committed(theirs, timeout=2 * TRANSACTION_SECONDS))
+            answers = self._asked(lambda member: member.committed(theirs, timeout=PENDING_SECONDS))
         except Unavailable:
-            if time.monotonic() - began >= 2 * TRANSACTION_SECONDS and self._is_pending(theirs):
-                own = self._options.topics[0]
-                self._hanging = [one.partition for one in theirs if one.topic == own]
+            if time.monotonic() - began >= PENDING_SECONDS and self._uncommitted.tells(theirs):
+                # Some transaction is still to change them. Where that is one of this slot which is over, and never
+                # will, to abort it is safe, because its offsets are not stored: the next renew does. To one of
+                # somebody else that does nothing.
+                self._hanging = [one.partition for one in theirs if one.topic == self._options.topics[0]]
             raise
         for one in answers:
             if one.error is not None:
                 at = f"{one.topic}/{one.partition}"
                 raise Unavailable(f"Kafka at {self._options.bootstrap}: stored offset of {at}: {one.error.str()}")
-        place = self._options.place
-        return {place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0}
-
-    def _is_pending(self, offsets: list[ck.TopicPartition]) -> bool:
-        """Whether the broker tells these offsets only to who does not ask for stable ones: a transaction that should
-        have ended long ago holds them, and always will.
-
-        A broker that ends while a transaction does may take it for over and leave out its end in the partitions
-        (seen; librdkafka has the transaction protocol before KIP-890). As its offsets are not stored, to abort what
-        it published is safe: it will be decided again.
-        """
-        asker = self._consumer_of(self._options.consumer() | {"isolation.level": "read_uncommitted"})
-        try:
-            asker.committed(offsets, timeout=REPLY_SECONDS)
-        except ck.KafkaException:
-            return False
-        finally:
-            leave_behind(asker)
-        return True
+        return {self._options.place(one): _committed(one) for one in answers if one.offset >= 0}
 
     # ---- writing -------------------------------------------------------------------------------------------
 
@@ -229,6 +218,18 @@ class KafkaLog:
             self._producer.abort_what_hangs(self._hanging, member)
             self._hanging = []
 
+    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
+        abortable = []
+        for number, (start, end, published) in unfinished.items():
+            place = TopicPartition(self._options.own_topic, number)
+            if may_be_aborted(published, self._uncommitted.values(place, start, end)):
+                abortable.append(number)
+            else:
+                log.error("what hangs cannot be aborted: its offsets may be stored", **place._asdict(), offset=start)
+        if abortable:
+            member = self._asked(lambda consumer: consumer.consumer_group_metadata())
+            self._producer.abort_what_hangs(abortable, member)
+
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         # Not when the records are flushed: a member that has lost its partitions by then and has joined
         # anew would store their offsets under its new generation. And the answer would wait for a poll under way.
@@ -237,6 +238,11 @@ class KafkaLog:
 
     def outcome(self) -> Outcome | None:
         return self._producer.outcome()
+
+
+def _committed(answer: ck.TopicPartition) -> Committed:
+    topic_id, _, published = (answer.metadata or "").partition(" ")
+    return Committed(answer.offset, topic_id, published)
 
 
 def _unpause(consumer: ck.Consumer) -> None:

@@ -94,4 +94,8 @@ class KafkaOptions:
             "transactional.id": self.slot,
             "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
             "delivery.report.only.error": True,
+            # Otherwise a producer whose only broker closes a connection forgets that broker, and with it the
+            # coordinators, whose answers it then waits for in vain (KIP-899, librdkafka 2.16; #5511). Who has
+            # forgotten all brokers for another reason is replaced when its time is up.
+            "metadata.recovery.strategy": "none",
         }

@@ -55,7 +55,8 @@ class TransactionalProducer:
             self._producer.init_transactions(REPLY_SECONDS)
         except ck.KafkaException as failure:
             error = failure.args[0]
-            self._failed = not error.retriable()
+            # Also where it may be asked again: a client that has forgotten every broker never gets an answer.
+            self._failed = True
             slot, bootstrap = self._options.slot, self._options.bootstrap
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {error.str()}") from None
         self._ready = True
@@ -104,7 +105,10 @@ class TransactionalProducer:
             producer.begin_transaction()
             events = self._produce(producer, messages)
         decided = offsets()
-        stored = [self._options.theirs(place, one.offset, one.topic_id) for place, one in decided.items()]
+        stored = [
+            self._options.theirs(place, one.offset, f"{one.topic_id} {one.published}".rstrip())
+            for place, one in decided.items()
+        ]
 
         def finish() -> Outcome:
             if _served(lambda: producer.flush(REPLY_SECONDS)):

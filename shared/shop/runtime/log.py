@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from shop.runtime.unfinished import Unfinished
+
 
 class TopicPartition(NamedTuple):
     topic: str
@@ -51,10 +53,12 @@ class Batch:
 
 
 class Committed(NamedTuple):
-    """A group's stored offset and the id of the topic that it was stored for ('' where none was given)."""
+    """A group's stored offset, the id of the topic that it was stored for, and, for the own topic, the mark of the
+    last event that was published there by then (``unfinished.mark``). '' where it was stored without."""
 
     offset: int
     topic_id: str
+    published: str = ""
 
 
 Offsets = Mapping[TopicPartition, Committed]
@@ -117,6 +121,10 @@ class Log(Protocol):
 
         Raises TransactionFailed when that failed already; ``renew`` must follow then. Else ``outcome`` must.
         """
+
+    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
+        """Aborts what a transaction of this slot that is over has left without an end in these partitions of the own
+        topic, unless its offsets are stored. What is somebody else's stays as it is."""
 
     def outcome(self) -> Outcome | None:
         """Waits for the transaction that ``transact`` has begun; None when there is none.

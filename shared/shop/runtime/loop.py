@@ -23,6 +23,8 @@ from shop.runtime.tenure import Tenure, begin
 POLL_RECORDS = 2000
 POLL_SECONDS = 0.2
 SMALLEST_TRANSACTION = 50
+UNFINISHED_SECONDS = 2.0
+"""So long after the last record of the own topic came, what is missing may hang: to look for it does no harm."""
 STALLED_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
@@ -239,7 +241,7 @@ class Processor:
         if tenure.live or not tenure.partitions:
             return tenure.live
         if tenure.missing:
-            self._complain_if_stalled(elapsed)
+            self._look_after_stall(elapsed)
             return False
         for partition in tenure.partitions.values():
             partition.go_live(unix, elapsed)
@@ -248,10 +250,13 @@ class Processor:
         log.info("caught up", partitions=sorted(tenure.partitions), open_entities=self.open_entities)
         return True
 
-    def _complain_if_stalled(self, elapsed: float) -> None:
+    def _look_after_stall(self, elapsed: float) -> None:
         since, missing = self._stall
         if self._tenure.missing != missing:
             self._stall = (elapsed, self._tenure.missing)
+        elif elapsed - since >= UNFINISHED_SECONDS and not self._tenure.unfinished_aborted:
+            self._tenure.unfinished_aborted = True
+            self._log.abort_unfinished(self._tenure.unfinished)
         elif elapsed - since >= STALLED_SECONDS:
             self._stall = (elapsed, missing)
             log.error(

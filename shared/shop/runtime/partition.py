@@ -16,6 +16,7 @@ from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Held, Input, Trigger, Verdict
 from shop.runtime.limits import Limits
 from shop.runtime.log import Outgoing, Record
+from shop.runtime.unfinished import mark
 
 KEPT_SECONDS = 1.0
 """What is due sooner keeps its parsed event; what waits longer is kept as bytes, which take a tenth of the memory."""
@@ -36,6 +37,7 @@ class Partition:
         limits: Limits,
         own_start: int,
         own_mark: int,
+        published: str,
         inputs: Mapping[str, Input],
         schedule: Callable[["Partition", Trigger, float], None],
         counts: Counter[str],
@@ -51,6 +53,7 @@ class Partition:
         self._limits = limits
         self._own_start = own_start
         self._own_mark = own_mark
+        self._published: str | bytes = published
         self._schedule = schedule
         # The method itself: to look it up for each event takes longer than to find that nobody wants to know.
         self._debug = log.bind(partition=number).debug
@@ -163,6 +166,7 @@ class Partition:
         value = serialize(event)
         self._debug("decided", entity=entity.id, before=entity.status, status=event.status)
         self._reach(entity, event, value, unix)
+        self._published = value
         entity.published += (value,)
         self._close(trigger)
         self._follow(entity, event, unix, elapsed)
@@ -174,6 +178,7 @@ class Partition:
         entity = self._entities[event.key] = Entity(event.key)
         value = serialize(event)
         self._reach(entity, event, value, unix)
+        self._published = value
         entity.published = (value,)
         self._follow(entity, event, unix, elapsed)
         return Outgoing(self.number, entity.id, value)
@@ -193,6 +198,11 @@ class Partition:
             yield topic, source.next if first is None or first.record is None else first.record.offset
         held_from, _, _ = self._history[0] if self._history else (self.next, 0.0, None)
         yield self._rules.topic, held_from
+
+    @property
+    def published(self) -> str:
+        """The mark of the last event that was published here with its offsets."""
+        return self._published if isinstance(self._published, str) else mark(self._published)
 
     @property
     def open_entities(self) -> int:

@@ -20,6 +20,7 @@ from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Record, TopicPartition, TopicState
 from shop.runtime.partition import Partition
+from shop.runtime.unfinished import NOTHING, Unfinished
 
 log = structlog.get_logger()
 
@@ -40,6 +41,8 @@ class Tenure:
     arrived: list[tuple[int, Event]] = field(default_factory=list)
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
+    unfinished_aborted: bool = False
+    """Whether what hangs in the own topic was looked for."""
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
     project_failures: int = 0
@@ -83,6 +86,15 @@ class Tenure:
         return sum(partition.missing for partition in self.partitions.values())
 
     @property
+    def unfinished(self) -> dict[int, Unfinished]:
+        """What is still to be read of the own topic, per partition number."""
+        return {
+            number: Unfinished(one.next, one.next + one.missing, one.published)
+            for number, one in self.partitions.items()
+            if one.missing
+        }
+
+    @property
     def own_places(self) -> list[TopicPartition]:
         return [TopicPartition(self.own_topic, number) for number in self.partitions]
 
@@ -102,7 +114,9 @@ class Tenure:
     def offsets(self) -> dict[TopicPartition, Committed]:
         """What to store for every partition held, each with the id of its topic."""
         return {
-            TopicPartition(topic, number): Committed(offset, self.topics[topic].topic_id)
+            TopicPartition(topic, number): Committed(
+                offset, self.topics[topic].topic_id, partition.published if topic == self.own_topic else ""
+            )
             for number, partition in self.partitions.items()
             for topic, offset in partition.offsets()
         }
@@ -142,6 +156,7 @@ def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, cou
             limits,
             starts[own],
             marks[own],
+            stored[own].published if own in stored else NOTHING,
             {topic: Input(starts[place], marks[place]) for topic, place in inputs.items()},
             tenure.schedule,
             counts,
