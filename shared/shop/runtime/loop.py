@@ -24,7 +24,7 @@ POLL_RECORDS = 2000
 POLL_SECONDS = 0.2
 SMALLEST_TRANSACTION = 50
 UNFINISHED_SECONDS = 2.0
-"""So long after the last record of the own topic came, what is missing may hang: to look for it does no harm."""
+"""So long after the last record of the own topic came, what is missing may hang: to look at it does no harm."""
 STALLED_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
@@ -254,7 +254,7 @@ class Processor:
         since, missing = self._stall
         if self._tenure.missing != missing:
             self._stall = (elapsed, self._tenure.missing)
-        elif elapsed - since >= UNFINISHED_SECONDS and not self._tenure.unfinished_aborted:
+        elif self._tenure.unfinished and elapsed - since >= UNFINISHED_SECONDS and not self._tenure.unfinished_aborted:
             self._tenure.unfinished_aborted = True
             self._log.abort_unfinished(self._tenure.unfinished)
         elif elapsed - since >= STALLED_SECONDS:

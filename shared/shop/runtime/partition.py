@@ -53,6 +53,7 @@ class Partition:
         self._limits = limits
         self._own_start = own_start
         self._own_mark = own_mark
+        self._own_end = -1
         self._published: str | bytes = published
         self._schedule = schedule
         # The method itself: to look it up for each event takes longer than to find that nobody wants to know.
@@ -124,7 +125,7 @@ class Partition:
         """Notes that everything below ``offset`` was read; it may lie beyond the last record's (a transaction's
         marker has an offset of its own)."""
         if topic == self._rules.topic:
-            self.next = max(self.next, offset)
+            self.next = self._own_end = max(self.next, offset)
         else:
             source = self.inputs[topic]
             source.next, source.at_end = max(source.next, offset), True
@@ -135,6 +136,11 @@ class Partition:
     def missing(self) -> int:
         """How many offsets of the own partition are still to be read before anything may be decided."""
         return max(0, self._own_mark - self.next)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether something is missing although everything was read that is given to readers now."""
+        return self.missing > 0 and self._own_end == self.next
 
     def go_live(self, unix: float, elapsed: float) -> None:
         """Re-arms every open entity where it stood; from here on records lead to decisions."""

@@ -87,11 +87,11 @@ class Tenure:
 
     @property
     def unfinished(self) -> dict[int, Unfinished]:
-        """What is still to be read of the own topic, per partition number."""
+        """What is missing of the own topic behind a transaction without an end, per partition number."""
         return {
             number: Unfinished(one.next, one.next + one.missing, one.published)
             for number, one in self.partitions.items()
-            if one.missing
+            if one.is_held_up
         }
 
     @property
