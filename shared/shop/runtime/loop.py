@@ -251,19 +251,19 @@ class Processor:
         return True
 
     def _look_after_stall(self, elapsed: float) -> None:
-        since, missing = self._stall
-        if self._tenure.missing != missing:
-            self._stall = (elapsed, self._tenure.missing)
-        elif self._tenure.unfinished and elapsed - since >= UNFINISHED_SECONDS and not self._tenure.unfinished_aborted:
-            self._tenure.unfinished_aborted = True
-            self._log.abort_unfinished(self._tenure.unfinished)
+        tenure, (since, missing) = self._tenure, self._stall
+        if tenure.missing != missing:
+            self._stall = (elapsed, tenure.missing)
+        elif elapsed - since >= UNFINISHED_SECONDS and tenure.unfinished and not tenure.unfinished_aborted:
+            tenure.unfinished_aborted = True
+            self._log.abort_unfinished(tenure.unfinished)
         elif elapsed - since >= STALLED_SECONDS:
             self._stall = (elapsed, missing)
             log.error(
                 "no progress in reading the own topic: is a transaction of somebody else open in it?",
                 topic=self._rules.topic,
                 records_missing=missing,
-                partitions=[number for number, one in self._tenure.partitions.items() if one.missing],
+                partitions=[number for number, one in tenure.partitions.items() if one.missing],
             )
 
     def _topics_changed(self) -> bool:
