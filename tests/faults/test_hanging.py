@@ -25,10 +25,13 @@ UNFINISHED = order_of(0, OrderStatus.NEW)
 
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[Kafka]:
-    """Looks for transactions whose time is up as soon as it runs again: before it knows that it leads its partitions,
-    which it then takes for deleted."""
-    often = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 200}
-    kafka = new_kafka(tmp_path, heap_mb=256, properties=often)
+    """Looks for transactions whose time is up as soon as it runs again. The session of its former life is valid then.
+    When that ends it leads nothing for a moment, and takes the partitions that are to be told for deleted."""
+    properties = {
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200,
+        "broker.session.timeout.ms": 10_000,
+    }
+    kafka = new_kafka(tmp_path, heap_mb=256, properties=properties)
     kafka.start()
     kafka.wait_ready()
     yield kafka
