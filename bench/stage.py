@@ -37,7 +37,7 @@ class Stage:
 def stage(quick: bool, folder: Path | None = None) -> Iterator[Stage]:
     """Starts both servers, and ends them and forgets their data in the end."""
     with tempfile.TemporaryDirectory(prefix="bench", dir=folder) as home:
-        kafka, mariadb = stack.start_both(Path(home))
+        kafka, mariadb = stack.start_both(Path(home), java=())
         try:
             yield Stage(kafka, mariadb, Path(home), quick)
         finally:

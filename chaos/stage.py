@@ -62,7 +62,7 @@ class Stage:
     def __init__(self, home: Path, load: Load, say: Say, *, small_disks: bool = False) -> None:
         self.home, self.load, self.say = home, load, say
         self.disks = {name: SmallDisk(home / name) for name in ("kafka", "mariadb") if small_disks}
-        self.kafka: Kafka = stack.new_kafka(home, properties=WITH_USERS)
+        self.kafka: Kafka = stack.new_kafka(home, properties=WITH_USERS, java=())
         self.mariadb: MariaDB = stack.new_mariadb(home / "mariadb")
         inside = free_port()
         self.to_kafka = Proxy(free_port(), inside)

@@ -32,6 +32,8 @@ class Binaries:
     kafka_libs: Path
     mariadbd: Path
     mariadb: Path
+    broker_classes: Path
+    """Where `programs` keeps the classes of a broker."""
     system_tables: Path | None
     """The folder of SQL that makes an empty data directory; None where mariadbd is the machine's own."""
 
@@ -46,12 +48,13 @@ def ensure(say: Say = print) -> Binaries:
         with wait_for("binaries"):
             if not _are_here():
                 _fetch(say)
+    libs, classes = HOME / "kafka" / "libs", HOME / "kafka" / "broker.jsa"
     bundled = HOME / "mariadb"
     if _runs(bundled / "bin" / "mariadbd"):
         server, client, tables = bundled / "bin" / "mariadbd", bundled / "bin" / "mariadb", bundled / "share"
-        return Binaries(java, HOME / "kafka" / "libs", server, client, tables)
+        return Binaries(java, libs, server, client, classes, tables)
     server, client = _installed_mariadb()
-    return Binaries(java, HOME / "kafka" / "libs", server, client, None)
+    return Binaries(java, libs, server, client, classes, None)
 
 
 def require_tools() -> None:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 
-from local import background, binaries, foreground, requirements, stack, venvs
+from local import background, foreground, programs, requirements, stack, venvs
 from local.errors import Refusal
 from local.interrupt import Interrupted, interruptible
 from local.locks import claim_stack
@@ -61,7 +61,7 @@ def _ensure(names: tuple[str, ...]) -> None:
     if unknown:
         raise Refusal(f"{', '.join(sorted(unknown))}: this is neither binaries nor tools nor a service.")
     if "binaries" in names:
-        binaries.ensure(say)
+        programs.ready(say)
     wanted = [venvs.of_tools() if name == "tools" else venvs.of_service(name) for name in names if name != "binaries"]
     venvs.ensure_all(wanted, say)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from local.server import HOST
+from local.server import HOST, free_port
 
 SETTINGS = Path(__file__).with_name("broker.properties")
 SETTINGS_OF_SEVERAL = Path(__file__).with_name("cluster.properties")
@@ -26,6 +26,14 @@ class Ports(NamedTuple):
     def of(cls, first: int) -> "Ports":
         """The first port, and the three after it."""
         return cls(*range(first, first + len(cls._fields)))
+
+    @classmethod
+    def free(cls, brokers: int = 1) -> list["Ports"]:
+        """Ports for so many brokers that nobody listens on now."""
+        each, found = len(cls._fields), set[int]()
+        while len(found) < brokers * each:
+            found.add(free_port())
+        return [cls(*(found.pop() for _ in range(each))) for _ in range(brokers)]
 
 
 @dataclass(frozen=True)

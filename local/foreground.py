@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from local import background, binaries, stack, venvs
+from local import background, binaries, programs, stack, venvs
 from local.commands import Say, together
 from local.errors import Refusal
 from local.interrupt import Interrupted
@@ -72,7 +72,7 @@ def _run(layout: Layout, say: Say, *, borrowed: bool) -> None:
 
 def _install(layout: Layout, say: Say) -> Servers:
     with together() as pool:
-        fetching = pool.submit(binaries.ensure, say)
+        fetching = pool.submit(programs.ready, say)
         venvs.ensure_all([venvs.of_service(name) for name in venvs.SERVICES], say)
         return stack.servers(fetching.result(), layout)
 

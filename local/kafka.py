@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.binaries import Binaries
@@ -37,6 +37,7 @@ class Kafka(Server):
         heap_mb: int = 512,
         properties: Mapping[str, object] | None = None,
         log: Path | None = None,
+        java: Sequence[str] = (),
     ) -> None:
         super().__init__(node.name, cluster.home / node.name, node.ports.everybody, log)
         self.properties = dict(properties or {})
@@ -44,6 +45,7 @@ class Kafka(Server):
         self._cluster = cluster
         self._node = node
         self._heap_mb = heap_mb
+        self._java = java
 
     @property
     def bootstrap(self) -> str:
@@ -68,6 +70,8 @@ class Kafka(Server):
             # On two cores the parallel collectors cost more memory than they save time.
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
+            *([f"-XX:SharedArchiveFile={classes}"] if (classes := self._binaries.broker_classes).is_file() else []),
+            *self._java,
             *self._java_settings(),
             "kafka.Kafka",
             str(self._settings),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from local import background, commands
-from local.binaries import Binaries, ensure
+from local import background, commands, programs
+from local.binaries import Binaries
 from local.cluster import Cluster
 from local.cluster import Ports as KafkaPorts
 from local.commands import Say
@@ -130,7 +130,7 @@ def up(say: Say) -> None:
         if background.running():
             raise Refusal("Kafka and MariaDB are up already: use them, or end them with make down.")
         layout.require_free()
-        both = servers(ensure(say), layout)
+        both = servers(programs.ready(say), layout)
         began = time.monotonic()
         try:
             prepare(both)

@@ -3,47 +3,56 @@
 They end with the test process, however that ends. A port once chosen is kept over `stop`, `kill` and `start`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from local.binaries import Binaries, ensure
+from local import programs
+from local.binaries import Binaries
 from local.cluster import Cluster, Ports
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from local.server import free_port
 
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
+"""What Java is told for a broker that lives for minutes: the second compiler would not earn back what it costs."""
+
 
 @cache
 def binaries() -> Binaries:
     """The programs, fetched if they are not here yet."""
-    return ensure()
+    return programs.ready()
 
 
-def new_kafka(home: Path, *, heap_mb: int = 512, properties: Mapping[str, object] | None = None) -> Kafka:
+def new_kafka(
+    home: Path,
+    *,
+    heap_mb: int = 512,
+    properties: Mapping[str, object] | None = None,
+    java: Sequence[str] = SHORT_LIVED,
+) -> Kafka:
     """A Kafka that is not started yet. Who has no name may do everything, unless ACLs or ``properties`` say else."""
-    (broker,) = new_brokers(Cluster.at(home, _free_ports(1)), heap_mb=heap_mb, properties=properties)
+    (broker,) = new_brokers(Cluster.at(home, Ports.free()), heap_mb=heap_mb, properties=properties, java=java)
     return broker
 
 
 def new_cluster(home: Path) -> Cluster:
     """A cluster of three brokers, which are not made yet."""
-    return Cluster.at(home, _free_ports(3))
+    return Cluster.at(home, Ports.free(3))
 
 
-def new_brokers(cluster: Cluster, *, heap_mb: int, properties: Mapping[str, object] | None = None) -> list[Kafka]:
+def new_brokers(
+    cluster: Cluster,
+    *,
+    heap_mb: int,
+    properties: Mapping[str, object] | None = None,
+    java: Sequence[str] = SHORT_LIVED,
+) -> list[Kafka]:
     """The brokers of a cluster, not started yet, with the rights of ``new_kafka``."""
     told = {"allow.everyone.if.no.acl.found": "true", **(properties or {})}
-    return [Kafka(binaries(), cluster, node, heap_mb=heap_mb, properties=told) for node in cluster.nodes]
-
-
-def _free_ports(brokers: int) -> list[Ports]:
-    each, free = len(Ports._fields), set[int]()
-    while len(free) < brokers * each:
-        free.add(free_port())
-    return [Ports(*(free.pop() for _ in range(each))) for _ in range(brokers)]
+    return [Kafka(binaries(), cluster, node, heap_mb=heap_mb, properties=told, java=java) for node in cluster.nodes]
 
 
 def new_mariadb(home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, object] | None = None) -> MariaDB:
@@ -68,9 +77,9 @@ def start_mariadb(home: Path) -> MariaDB:
     return mariadb
 
 
-def start_both(home: Path) -> tuple[Kafka, MariaDB]:
+def start_both(home: Path, *, java: Sequence[str] = SHORT_LIVED) -> tuple[Kafka, MariaDB]:
     """Both of the above, in `home`/kafka and `home`/mariadb, in the time that the slower one takes."""
-    kafka, mariadb = new_kafka(home), new_mariadb(home / "mariadb")
+    kafka, mariadb = new_kafka(home, java=java), new_mariadb(home / "mariadb")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda server: server.prepare(), (kafka, mariadb)))
     # Started from this thread, to whose life they are tied.

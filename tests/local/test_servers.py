@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.cluster import Cluster, Ports
 from local.errors import Refusal
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.server import HOST, Server, free_port
-from tests.stack import new_kafka, new_mariadb, start_mariadb
+from tests.stack import binaries, new_kafka, new_mariadb, start_mariadb
 
 TOPIC = "kept"
 
@@ -51,6 +53,24 @@ def test_kafka_keeps_its_topics_and_messages_over_a_kill_and_a_stop(a_kafka: Kaf
     a_kafka.stop()
     restart(a_kafka)
     assert messages(a_kafka, 2) == [b"before", b"between"]
+
+
+@pytest.mark.broker
+def test_kafka_starts_from_the_classes_that_were_kept(tmp_path: Path) -> None:
+    # With this Java refuses to start where they are of no use.
+    kafka = new_kafka(tmp_path / "kafka", heap_mb=256, java=["-Xshare:on"])
+    restart(kafka)
+    kafka.kill()
+
+
+@pytest.mark.broker
+def test_kafka_starts_all_the_same_where_they_are_of_no_use(tmp_path: Path) -> None:
+    classes = tmp_path / "another.jsa"
+    classes.write_bytes(b"of another Java")
+    cluster = Cluster.at(tmp_path, Ports.free())
+    kafka = Kafka(replace(binaries(), broker_classes=classes), cluster, cluster.nodes[0], heap_mb=256)
+    restart(kafka)
+    kafka.kill()
 
 
 @pytest.mark.broker
