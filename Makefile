@@ -56,7 +56,7 @@ redrive: analytics ## try the dead letters again
 
 test: python ## run all tests in four processes, each with a Kafka and a MariaDB of its own
 	@$(LOCAL) ensure binaries tools
-	@$(TOOL) pytest -n 4 --dist loadfile $(ARGS)
+	@$(TOOL) pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
 	@$(TOOL) pytest -m compose tests/compose $(ARGS)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import confluent_kafka as ck
 import pytest
 
 from local.binaries import ROOT
@@ -148,6 +149,19 @@ class Shop:
         """Waits until ``more`` orders than now are COMPLETED: the whole way works."""
         wanted = self.statuses("order")["COMPLETED"] + more
         wait_until(lambda: self.statuses("order")["COMPLETED"] >= wanted, f"{wanted} completed orders")
+
+    def make_topics_anew(self) -> None:
+        """Deletes all topics and makes them anew."""
+        before = self._topic_ids()
+        for topic in TOPICS:
+            self.world.make_anew(topic)
+        # A broker's own view of the topics may be behind that of the controller.
+        wait_until(lambda: not before & self._topic_ids(), "the broker to know the new topics")
+
+    def _topic_ids(self) -> set[str]:
+        names = [self.world.namespace + topic for topic in TOPICS]
+        answers = self.world.admin.describe_topics(ck.TopicCollection(names))
+        return {str(answer.result(10).topic_id) for answer in answers.values()}
 
     def settle(self, whole: bool = True) -> None:
         """Opens no more checkouts and waits until nothing is in flight, in the topics and the databases. Not

@@ -68,6 +68,8 @@ class Ingest:
         self._warned_at = float("-inf")
         self._replaced_at = float("-inf")
         self._joining_since: float | None = None
+        self._topic_ids: dict[str, str] = {}
+        """The topics that the consumer knows."""
         self._decoder = Decoder()
         self._turned_at = float("-inf")
 
@@ -188,7 +190,7 @@ class Ingest:
     def _join_anew(self, reason: str) -> None:
         log.warning("joining the group anew", reason=reason, instance=self._settings.instance)
         leave_behind(self._consumer)
-        self._assigned = []
+        self._assigned, self._topic_ids = [], {}
         self._drop()
         self._consumer = self._new_consumer()
         self._subscribe()
@@ -218,6 +220,13 @@ class Ingest:
             streams=self._streams,
             accept_loss=self._settings.accept_loss,
         )
+        if any(self._topic_ids.get(topic, its) != its for topic, its in reading.topic_ids.items()):
+            # Seen: the epochs of its leaders begin anew, librdkafka takes them for old news, and never reads it.
+            # Who does not leave has the next one given what it had itself, perhaps while a topic was missing.
+            leave(self._consumer)
+            self._join_anew("a topic was made anew")
+            return
+        self._topic_ids = reading.topic_ids
         self._consumer.assign(
             [
                 ck.TopicPartition(*place, progress.read)

@@ -1,7 +1,5 @@
 """Instances that come and go, partitions that are added, topics made anew: all while orders are in flight."""
 
-from confluent_kafka import TopicCollection
-
 from shop.contract.lifecycle import TOPICS
 from tests.faults.test_zombie import members
 from tests.runtime.world import PARTITIONS
@@ -43,16 +41,6 @@ def test_partitions_added_while_running_are_used_and_nothing_is_lost_or_doubled(
 def test_topics_made_anew_while_running_are_read_from_their_start(shop: Shop) -> None:
     shop.start_all()
     shop.until_completed(3)
-    names = [shop.world.namespace + topic for topic in TOPICS]
-    before = ids(shop, names)
-    for topic in TOPICS:
-        shop.world.make_anew(topic)
-    # A broker's own view of the topics may be behind that of the controller.
-    wait_until(lambda: not before & ids(shop, names), "the broker to know the new topics")
+    shop.make_topics_anew()
     shop.until_completed(5)
     shop.must_be_clean(whole=False)
-
-
-def ids(shop: Shop, names: list[str]) -> set[str]:
-    answers = shop.world.admin.describe_topics(TopicCollection(names))
-    return {str(answer.result(10).topic_id) for answer in answers.values()}

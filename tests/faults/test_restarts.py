@@ -53,6 +53,21 @@ def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(s
     shop.must_be_clean()
 
 
+def test_topics_made_anew_are_read_from_their_start_also_when_the_broker_has_been_restarted(
+    shop: Shop, kafka: Kafka
+) -> None:
+    """The epochs of their leaders are lower than those that the clients know."""
+    shop.start_all()
+    shop.until_completed(3)
+    kafka.kill()
+    kafka.start()
+    kafka.wait_ready()
+    shop.until_completed(3)
+    shop.make_topics_anew()
+    shop.until_completed(5)
+    shop.must_be_clean(whole=False)
+
+
 def test_services_started_before_their_servers_wait_and_name_the_address(shop: Shop, kafka: Kafka) -> None:
     kafka.stop()
     shop.mariadb.stop()

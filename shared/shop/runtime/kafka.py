@@ -46,6 +46,7 @@ class KafkaLog:
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._reassigned = False
         self._fenced_at = float("-inf")
+        self._topic_ids: dict[str, str] = {}
         self._hanging: list[int] = []
         """Own partitions in which a transaction of this slot may hang."""
         self._joining_since: float | None = None
@@ -184,7 +185,22 @@ class KafkaLog:
     # ---- asking --------------------------------------------------------------------------------------------
 
     def topics(self, fresh: bool = False) -> Mapping[str, TopicState]:
-        return self._topics.states(fresh)
+        states = self._topics.states(fresh)
+        if fresh:
+            self._expect(states)
+        return states
+
+    def _expect(self, states: Mapping[str, TopicState]) -> None:
+        """Leaves consumer and producer behind where a topic is another one than they know. Seen: the epochs of its
+        leaders begin anew, librdkafka takes them for old news, and never reads nor writes it again."""
+        ids = {topic: state.topic_id for topic, state in states.items()}
+        if any(self._topic_ids.get(topic, its) != its for topic, its in ids.items()):
+            self._producer.give_up()
+            if self._consumer is not None:
+                # Else the next one is given what this one had, perhaps while a topic was missing.
+                leave(self._consumer)
+            self._join_anew("a topic was made anew")
+        self._topic_ids |= ids
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         return self._topics.beginnings(partitions)

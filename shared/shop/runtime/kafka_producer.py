@@ -61,6 +61,10 @@ class TransactionalProducer:
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {error.str()}") from None
         self._ready = True
 
+    def give_up(self) -> None:
+        """The next ``renew`` makes a new producer."""
+        self._failed = True
+
     def abort_what_hangs(self, partitions: Iterable[int], member: object) -> None:
         """Ends what a transaction of this slot has left in these partitions of the own topic, and of the group's
         offsets, although it is over: the end of the next one is its end, too, and this one is aborted.
