@@ -23,7 +23,7 @@ from analytics_service.store import Collision
 from analytics_service.streams import Place, Streams
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, is_whole, leave, leave_behind
 
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1000
@@ -90,7 +90,9 @@ class Ingest:
         while not stop():
             self._turned_at = time.monotonic()
             if self._joining_since is not None and self._turned_at - self._joining_since > JOIN_SECONDS:
-                self._join_anew(f"no partitions were given, or refused, for {JOIN_SECONDS:.0f} s")
+                if self._assigned:
+                    leave(self._consumer)
+                self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
             self._notice_failures()
             if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
                 self._try_to_begin()
@@ -109,7 +111,8 @@ class Ingest:
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self._assigned = [Place(one.topic, one.partition) for one in partitions]
-        self._joining_since = None
+        whole = is_whole(partitions, self._streams.topics)
+        self._joining_since = None if whole else (self._joining_since or time.monotonic())
         self._drop()
         # Nothing is read before the database says from where.
         consumer.assign([])

@@ -8,7 +8,7 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import JOIN_SECONDS, leave, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, is_whole, leave, leave_behind
 from shop.runtime.kafka_options import MASKED, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
@@ -85,7 +85,8 @@ class KafkaLog:
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self._assignment = frozenset(map(self._options.place, partitions))
         self._reassigned = True
-        self._joining_since = None
+        whole = is_whole(partitions, self._options.topics)
+        self._joining_since = None if whole else (self._joining_since or time.monotonic())
         # Nothing is read before the reload says from where.
         consumer.assign([])
 
@@ -131,7 +132,9 @@ class KafkaLog:
 
     def _received(self, most: int, patience: float) -> list[ck.Message]:
         if self._joining_since is not None and time.monotonic() - self._joining_since > JOIN_SECONDS:
-            self._join_anew(f"no partitions were given, or refused, for {JOIN_SECONDS:.0f} s")
+            if self._consumer is not None and self._assignment:
+                leave(self._consumer)
+            self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
         # consume() would wait its whole time-out, so the first message is polled for.
         first = self._asked(lambda member: member.poll(patience))
         return [] if first is None else [first, *self._asked(lambda member: member.consume(most - 1, 0))]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import confluent_kafka as ck
@@ -13,7 +13,7 @@ from shop.runtime.errors import Unavailable
 REPLY_SECONDS = 10.0
 LEAVE_SECONDS = 0.5
 JOIN_SECONDS = 30.0
-"""Within which a member is back in its group, for sure: those that are gone are missed sooner."""
+"""Within which a member is back in its group and has all that it needs, for sure: who is gone is missed sooner."""
 SPREAD_SECONDS = 2.0
 """A topic that was made just now may be unknown to some brokers for a moment: it is missing after so long."""
 
@@ -44,6 +44,13 @@ def told(offset: int) -> int:
     if offset < 0:
         raise Unavailable(f"the leader of a partition went while it was asked for an offset ({offset})")
     return offset
+
+
+def is_whole(given: Iterable[ck.TopicPartition], topics: Iterable[str]) -> bool:
+    """Whether a member was given the same partitions of each of its topics. A static one that comes back is given
+    what it had before (KIP-345), which may be from when a topic was missing, and nobody would give it the rest."""
+    places = {(one.topic, one.partition) for one in given}
+    return places == {(topic, number) for topic in topics for _, number in places}
 
 
 def leave(consumer: ck.Consumer) -> None:
