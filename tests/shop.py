@@ -156,12 +156,12 @@ class Shop:
         for topic in TOPICS:
             self.world.make_anew(topic)
         # A broker's own view of the topics may be behind that of the controller.
-        wait_until(lambda: not before & self._topic_ids(), "the broker to know the new topics")
+        wait_until(lambda: len(self._topic_ids() - before) == len(TOPICS), "the broker to know the new topics")
 
     def _topic_ids(self) -> set[str]:
         names = [self.world.namespace + topic for topic in TOPICS]
         answers = self.world.admin.describe_topics(ck.TopicCollection(names))
-        return {str(answer.result(10).topic_id) for answer in answers.values()}
+        return {str(answer.result().topic_id) for answer in answers.values() if answer.exception(10) is None}
 
     def settle(self, whole: bool = True) -> None:
         """Opens no more checkouts and waits until nothing is in flight, in the topics and the databases. Not
