@@ -54,9 +54,9 @@ audit: analytics ## recompute everything from the topics and say which rule is b
 redrive: analytics ## try the dead letters again
 	@$(call as,ANALYTICS) analytics_service.redrive $(ARGS)
 
-test: python ## run all tests in four processes, each with a Kafka and a MariaDB of its own
+test: python ## run all tests in three processes, each with a Kafka and a MariaDB of its own
 	@$(LOCAL) ensure binaries tools
-	@$(TOOL) pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(TOOL) pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
 	@$(TOOL) pytest -m compose tests/compose $(ARGS)
