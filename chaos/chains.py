@@ -35,8 +35,6 @@ class Chains:
     """The life of every checkout, order and fulfillment, as one word each."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
-        """Orders that were placed and have not come to their end."""
         self._lives: dict[str, dict[bytes, _Life]] = {topic: {} for topic in LETTERS}
         self._whole_since = float("-inf")
 
@@ -56,9 +54,13 @@ class Chains:
             lives[key] = _Life(letter, _bytes(event[parent]), began)
         else:
             lives[key] = before._replace(word=before.word + letter)
-        if topic == "order":
-            self.in_flight += (letter == "n") - (letter in ENDS)
         return letter
+
+    @property
+    def in_flight(self) -> int:
+        """Orders that were placed, are judged, and have not come to their end. Any thread may ask."""
+        lives = list(self._lives["order"].values())
+        return sum(life.word[-1] not in ENDS for life in lives if life.began >= self._whole_since)
 
     def forget(self, until: float) -> None:
         """A topic was made anew, which was noticed by ``until``: what began before is judged no more."""

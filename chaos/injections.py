@@ -4,9 +4,11 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+OF_LIVES = {"once", "legal"}
+"""Rules by which the auditor judges whole lives."""
 HEADER = "chaos"
 """Each such message carries its number under this name."""
 
@@ -62,9 +64,11 @@ class Injections:
         return sum(map(len, list(self._seen.values())))
 
     def forget(self, topic: str) -> None:
-        """The topic was made anew: what lay in it is gone."""
+        """The topic was made anew: what lay in it is gone, and nobody judges the lives that began before."""
         with self._lock:
             for number, injection in self._planned.items():
+                if injection.rule in OF_LIVES:
+                    self._planned[number] = replace(injection, rule=None)
                 if injection.topic == topic:
                     self._seen.pop(number, None)
                     self._acknowledged.pop(number, None)

@@ -27,6 +27,8 @@ def circles(lines: Iterable[str]) -> Iterator[str]:
         if entry.get("level") not in COMPLAINTS or event.endswith(OF_MESSAGES):
             continue
         complaint = re.sub(r"\d+", "N", f"{event}: {entry.get('reason', entry.get('error', ''))}"[:160])
+        # Said of every partition, once each time.
+        complaint += f" {entry['topic']}/{entry['partition']}" if "partition" in entry else ""
         times = recent[complaint]
         times.append(datetime.fromisoformat(entry["timestamp"]).timestamp())
         if len(times) > MOST and times[-1] - times[0] < WINDOW_SECONDS and complaint not in named:

@@ -16,6 +16,8 @@ from chaos.progress import Place, Progress
 SAMPLE_EVERY = 20
 SAMPLES = 400
 PATIENCE = 0.2
+NOTICED_SECONDS = 15.0
+"""Within which every service has noticed that a topic was made anew."""
 
 silent = logging.getLogger("chaos.librdkafka")
 silent.disabled = True
@@ -82,6 +84,7 @@ class Record:
                 if name == topic:
                     samples.clear()
             self._injections.forget(topic)
+            self.chains.forget(time.time() + NOTICED_SECONDS)
             self._read_from(self._next)
 
     def _read_from(self, offsets: dict[Place, int]) -> None:

@@ -110,6 +110,13 @@ def test_what_began_before_a_topic_was_made_anew_is_not_judged_and_what_began_la
     assert later in wrong
 
 
+def test_orders_that_nobody_judges_are_not_in_flight() -> None:
+    shop = Shop().shops(*SHOPPING, at=1).orders("NEW")
+    assert shop.chains.in_flight == 1
+    shop.chains.forget(until=1e12)
+    assert shop.chains.in_flight == 0
+
+
 def test_many_wrongs_are_counted_and_some_are_shown() -> None:
     shop = Shop()
     for number in range(100):

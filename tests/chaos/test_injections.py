@@ -56,5 +56,13 @@ def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten() -> None:
     assert list(injections.expectations()) == []
 
 
+def test_nobody_judges_lives_that_began_before_a_topic_was_made_anew_but_keys_are_judged_all_the_same() -> None:
+    injections = Injections()
+    for rule in ("once", "legal", "key"):
+        injections.see(injections.plan(Injection(rule, "order", row=True, rule=rule)), AT)
+    injections.forget("checkout")
+    assert [one["rule"] for one in injections.expectations()] == ["key"]
+
+
 def test_an_event_is_changed_in_some_fields() -> None:
     assert event_of('{"a": 1, "b": "ä"}'.encode(), a=2) == '{"a": 2, "b": "ä"}'.encode()
