@@ -182,6 +182,16 @@ def hang(world: FakeWorld, slot: str, *events: tuple[bytes, bytes]) -> None:
     transaction.hangs = True
 
 
+def after_one_order() -> FakeWorld:
+    """A world in which an order was accepted and its service has ended in good order."""
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    world.stop("order")
+    return world
+
+
 def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_stored() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
@@ -198,11 +208,7 @@ def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_
 
 
 def test_records_that_hang_are_left_alone_where_their_offsets_are_stored_or_may_be() -> None:
-    world = FakeWorld()
-    world.publish("checkout", 0, *submitted(0))
-    world.start("order")
-    world.until_statuses("order", MERCHANT_ACCEPTED=1)
-    world.stop("order")
+    world = after_one_order()
     unfinished = order_of(3, OrderStatus.NEW)
     hang(world, "order-0", unfinished)
     place = TopicPartition("order", 0)
@@ -224,11 +230,7 @@ def test_what_somebody_else_left_hanging_is_not_ended() -> None:
 
 
 def test_the_mark_of_the_last_event_is_stored_with_its_offsets_and_kept_when_only_offsets_are() -> None:
-    world = FakeWorld()
-    world.publish("checkout", 0, *submitted(0))
-    world.start("order")
-    world.until_statuses("order", MERCHANT_ACCEPTED=1)
-    world.stop("order")
+    world = after_one_order()
     last = mark(world.records("order")[-1].value or b"")
 
     def stored() -> list[str]:
