@@ -23,7 +23,7 @@ from analytics_service.store import Collision
 from analytics_service.streams import Place, Streams
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import JOIN_SECONDS, is_whole, leave, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
 
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1000
@@ -223,9 +223,7 @@ class Ingest:
             streams=self._streams,
             accept_loss=self._settings.accept_loss,
         )
-        if any(self._topic_ids.get(topic, its) != its for topic, its in reading.topic_ids.items()):
-            # Seen: the epochs of its leaders begin anew, librdkafka takes them for old news, and never reads it.
-            # Who does not leave has the next one given what it had itself, perhaps while a topic was missing.
+        if made_anew(self._topic_ids, reading.topic_ids):
             leave(self._consumer)
             self._join_anew("a topic was made anew")
             return

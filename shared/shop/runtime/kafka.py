@@ -8,7 +8,7 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import JOIN_SECONDS, is_whole, leave, leave_behind
+from shop.runtime.kafka_failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
 from shop.runtime.kafka_options import MASKED, KafkaOptions
 from shop.runtime.kafka_producer import TransactionalProducer
 from shop.runtime.kafka_topics import Topics
@@ -194,13 +194,11 @@ class KafkaLog:
         return states
 
     def _expect(self, states: Mapping[str, TopicState]) -> None:
-        """Leaves consumer and producer behind where a topic is another one than they know. Seen: the epochs of its
-        leaders begin anew, librdkafka takes them for old news, and never reads nor writes it again."""
+        """Leaves consumer and producer behind where a topic is another one than they know."""
         ids = {topic: state.topic_id for topic, state in states.items()}
-        if any(self._topic_ids.get(topic, its) != its for topic, its in ids.items()):
+        if made_anew(self._topic_ids, ids):
             self._producer.give_up()
             if self._consumer is not None:
-                # Else the next one is given what this one had, perhaps while a topic was missing.
                 leave(self._consumer)
             self._join_anew("a topic was made anew")
         self._topic_ids |= ids

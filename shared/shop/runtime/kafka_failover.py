@@ -53,6 +53,13 @@ def is_whole(given: Iterable[ck.TopicPartition], topics: Iterable[str]) -> bool:
     return places == {(topic, number) for topic in topics for _, number in places}
 
 
+def made_anew(known: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether a topic has another id than a client knows. Only a new client reads or writes it. Seen: the epochs of
+    its leaders begin anew, and librdkafka takes them for old news. The client has to leave the group first: else the
+    next one is given what this one had, perhaps while a topic was missing."""
+    return any(known.get(topic, its) != its for topic, its in now.items())
+
+
 def leave(consumer: ck.Consumer) -> None:
     """Gives a member's partitions to the others at once. ``close`` does not where the member is static: they would
     stand still until its session ends. Blocks for ``LEAVE_SECONDS`` at most, also while the broker is away."""
