@@ -52,6 +52,7 @@ class MariaDB(Server):
 
     @property
     def _temporary(self) -> Path:
+        """A folder of its own: a server that starts deletes what looks like a temporary table, whosever it is."""
         return self.home / "tmp"
 
     @property
@@ -63,7 +64,6 @@ class MariaDB(Server):
             "socket": "mariadb.sock",
             "pid-file": "mariadb.pid",
             "log-error": self.log,
-            # A server that starts deletes what looks like a temporary table there, whosever it is.
             "tmpdir": self._temporary,
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
@@ -148,7 +148,8 @@ class MariaDB(Server):
         self._install([*command, "--auth-root-authentication-method=normal"], "")
 
     def _install(self, command: list[str], sql: str) -> None:
-        done = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
+        own = os.environ | {"TMPDIR": str(self._temporary)}
+        done = subprocess.run(command, input=sql, env=own, capture_output=True, text=True, check=False)
         if done.returncode:
             errors = re.findall(r"^.*ERROR.*$", done.stderr, re.MULTILINE) or [done.stderr]
             raise Refusal(f"MariaDB's data directory {self.data} cannot be made: {' '.join(errors)}")

@@ -1,7 +1,7 @@
 """One real Kafka and one real MariaDB for the whole session, started when the first test asks for them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,8 @@ import structlog
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from tests.stack import start_both
+
+LAST_LINES = 15
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +45,17 @@ def no_error_in_a_callback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     logged = [record for when in ("setup", "call") for record in caplog.get_records(when)]
     errors = [record.getMessage() for record in logged if record.levelno >= logging.ERROR and record.exc_info]
     assert not errors, f"logged in a callback: {errors}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows what the services of a failed test said last: their logs may be on a machine that is gone by then."""
+    report = yield
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    if report.failed and folder is not None:
+        for log in sorted(folder.glob("*.log")):
+            report.sections.append((log.name, "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
