@@ -92,7 +92,7 @@ def until_members(shop: Shop, service: str, *slots: str) -> None:
 
     def share() -> bool:
         # Asked while a broker is missed, nobody may answer.
-        with suppress(TimeoutError, KafkaException):
+        with suppress(KafkaException):
             return members(shop, service) == wanted
         return False
 

@@ -3,15 +3,22 @@
 import signal
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient
+
 from tests.shop import Service, Shop, wait_until
 
+REPLY_SECONDS = 5.0
 STOP_IN_COMMIT = ["--point", "after offsets before commit", "--signal", "STOP", "--after", "3"]
 
 
 def members(shop: Shop, group: str) -> set[str]:
-    """The slots that hold partitions of a group now."""
+    """The slots that hold partitions of a group now. Raises KafkaException when the coordinator does not say.
+
+    Asks through a client of its own: one that knows a coordinator goes on asking it after its broker is lost.
+    """
     name = shop.world.namespace + group
-    description = shop.world.admin.describe_consumer_groups([name])[name].result(10)
+    admin = AdminClient({"bootstrap.servers": shop.world.bootstrap})
+    description = admin.describe_consumer_groups([name], request_timeout=REPLY_SECONDS)[name].result()
     return {
         member.group_instance_id.removeprefix(shop.world.namespace)
         for member in description.members
