@@ -75,12 +75,12 @@ def _cart(checkout_id: str, items: tuple[CartItem, ...]) -> Child:
     return Child(f"{checkout_id[:13]}-8{digest[:3]}-9{digest[3:6]}-{digest[6:]}", rows)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=1024)
 def _item(number: int, product_id: str, quantity: int, price: str) -> str:
     return f"{number}\t{_text(product_id)}\t{quantity}\t{price}\n"
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
 def _address(*values: str) -> Child:
     line = "\t".join(map(_text, values)) + "\n"
     digest = blake2b(line.encode(), digest_size=15, person=b"address").hexdigest()

@@ -29,7 +29,7 @@ class _OnTheWire:
         return core_schema.json_or_python_schema(self._json, handler(source))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
 def _money(number: float) -> Decimal:
     """The amount that a JSON number means. Prices repeat, and no other field takes as long to make."""
     # To the cache -0.0 and 0.0 are one key, so both must give the same.
