@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 COMPLAINTS = {"warning", "error", "critical"}
-OF_MESSAGES = " message ignored"
-"""The end of what is said once of each message, as it should be."""
+OF_MESSAGES = (" message ignored", "dead letter")
+"""How that ends which is said once of each message, as it should be."""
 WINDOW_SECONDS = 10.0
 MOST = 8
 """The same complaint in a window: pauses that grow from 0.1 s to 10 s come to seven."""
@@ -28,7 +28,7 @@ def circles(lines: Iterable[str]) -> Iterator[str]:
             continue
         complaint = re.sub(r"\d+", "N", f"{event}: {entry.get('reason', entry.get('error', ''))}"[:160])
         # Said of every partition, once each time.
-        complaint += f" {entry['topic']}/{entry['partition']}" if "partition" in entry else ""
+        complaint += f" {entry.get('topic', '')}/{entry['partition']}" if "partition" in entry else ""
         times = recent[complaint]
         times.append(datetime.fromisoformat(entry["timestamp"]).timestamp())
         if len(times) > MOST and times[-1] - times[0] < WINDOW_SECONDS and complaint not in named:

@@ -40,7 +40,17 @@ def test_pauses_that_grow_are_well() -> None:
 def test_lines_about_messages_or_without_a_complaint_are_well() -> None:
     quick = [number / 10 for number in range(100)]
     assert list(circles(said(quick, event="invalid message ignored"))) == []
+    assert list(circles(said(quick, event="dead letter"))) == []
     assert list(circles(said(quick, level="info"))) == []
+
+
+def test_the_same_of_each_partition_is_not_the_same_again() -> None:
+    lines = [
+        json.dumps({**json.loads(line), "partition": number % 6, "topic": "order"})
+        for number, line in enumerate(said([number / 10 for number in range(40)]))
+    ]
+    assert list(circles(lines)) == []
+    assert list(circles([line.replace('"topic"', '"table"') for line in lines])) == []
 
 
 def test_what_is_no_line_of_a_log_is_passed_over() -> None:
