@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 COMPLAINTS = {"warning", "error", "critical"}
-OF_MESSAGES = (" message ignored", "dead letter")
-"""How that ends which is said once of each message, as it should be."""
+ONCE_OF_EACH = (" message ignored", "dead letter", "entity let go: it waited too long")
+"""How that ends which is said once of each message or entity, as it should be."""
 WINDOW_SECONDS = 10.0
 MOST = 8
 """The same complaint in a window: pauses that grow from 0.1 s to 10 s come to seven."""
@@ -24,7 +24,7 @@ def circles(lines: Iterable[str]) -> Iterator[str]:
             continue
         entry = json.loads(line)
         event = str(entry.get("event", ""))
-        if entry.get("level") not in COMPLAINTS or event.endswith(OF_MESSAGES):
+        if entry.get("level") not in COMPLAINTS or event.endswith(ONCE_OF_EACH):
             continue
         complaint = re.sub(r"\d+", "N", f"{event}: {entry.get('reason', entry.get('error', ''))}"[:160])
         # Said of every partition, once each time.

@@ -39,6 +39,9 @@ PLACES = {
 }
 WITH_USERS = {"allow.everyone.if.no.acl.found": "false"}
 REPLY = 20.0
+HELD = 50_000
+"""Records that an entity may hold back; six minutes of this load. An order whose fulfillment went with a topic made
+anew holds back all that follows, which is read again at each reload."""
 
 Say = Callable[[str], None]
 
@@ -53,7 +56,12 @@ class Load:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"CHECKOUT_RATE": str(self.rate), "SPEED": str(self.speed), "CONVERSION": str(self.conversion)}
+        return {
+            "CHECKOUT_RATE": str(self.rate),
+            "SPEED": str(self.speed),
+            "CONVERSION": str(self.conversion),
+            "HOLD_LIMIT": str(HELD),
+        }
 
 
 class Stage:
