@@ -51,8 +51,8 @@ class Load:
     """How busy the shop is."""
 
     rate: float = 300.0
-    speed: float = 1.0
-    conversion: float = 0.6
+    speed: float = 0.4
+    conversion: float = 0.25
 
     @property
     def settings(self) -> dict[str, str]:
