@@ -84,7 +84,8 @@ class Record:
                 if name == topic:
                     samples.clear()
             self._injections.forget(topic)
-            self.chains.forget(time.time() + NOTICED_SECONDS)
+            now = time.time()
+            self.chains.forget(now, now + NOTICED_SECONDS)
             self._read_from(self._next)
 
     def _read_from(self, offsets: dict[Place, int]) -> None:

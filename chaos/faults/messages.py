@@ -68,14 +68,21 @@ def _opened(change: Callable[[bytes, Random], bytes], *, wrong_key: bool = False
 
 def _again(stage: Stage, topic: str, what: str, random: Random) -> Message:
     sample = _sample(stage, topic, random.choice(STATUSES[topic]))
-    return Message(sample.value, sample.key, sample.partition, Injection(what, topic, row=True, rule="once"))
+    rule = _applied("once", stage, topic, sample.value)
+    return Message(sample.value, sample.key, sample.partition, Injection(what, topic, row=True, rule=rule))
 
 
 def _illegal(stage: Stage, topic: str, what: str, random: Random) -> Message:
     before, after = random.choice([("COMPLETED", "DISPUTED"), ("CANCELLED", "SHIPPED")])
     sample = _sample(stage, topic, before)
     value = event_of(sample.value, status=after, updated_at=_time(0))
-    return Message(value, sample.key, sample.partition, Injection(what, topic, row=True, rule="legal"))
+    rule = _applied("legal", stage, topic, value)
+    return Message(value, sample.key, sample.partition, Injection(what, topic, row=True, rule=rule))
+
+
+def _applied(rule: str, stage: Stage, topic: str, value: bytes) -> str | None:
+    """The rule, which nobody applies to a life that began before a topic was made anew."""
+    return rule if stage.record.chains.remembers(topic, json.loads(value)[f"{topic}_id"]) else None
 
 
 def _future(value: bytes, random: Random) -> bytes:

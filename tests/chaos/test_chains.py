@@ -105,7 +105,7 @@ def test_what_began_before_a_topic_was_made_anew_is_not_judged_and_what_began_la
     shop = Shop().shops(*SHOPPING, at=1).orders("NEW", "NEW")
     later = str(UUID(int=8))
     shop.shops(*SHOPPING, checkout=later, at=6)
-    shop.chains.forget(until=5)
+    shop.chains.forget(at=4, until=5)
     (wrong,) = shop.wrongs
     assert later in wrong
 
@@ -113,8 +113,19 @@ def test_what_began_before_a_topic_was_made_anew_is_not_judged_and_what_began_la
 def test_orders_that_nobody_judges_are_not_in_flight() -> None:
     shop = Shop().shops(*SHOPPING, at=1).orders("NEW")
     assert shop.chains.in_flight == 1
-    shop.chains.forget(until=1e12)
+    shop.chains.forget(at=1e12, until=1e12)
     assert shop.chains.in_flight == 0
+
+
+def test_a_life_is_remembered_whose_checkout_began_after_a_topic_was_made_anew() -> None:
+    shop = Shop().shops(*SHOPPING, at=10).orders(*DELIVERED).fulfills(*SHIPPING)
+    lives = [("checkout", CHECKOUT), ("order", ORDER), ("fulfillment", FULFILLMENT)]
+    assert all(shop.chains.remembers(*life) for life in lives)
+    shop.chains.forget(at=5, until=20)
+    assert all(shop.chains.remembers(*life) for life in lives)
+    shop.chains.forget(at=15, until=20)
+    assert not any(shop.chains.remembers(*life) for life in lives)
+    assert not Shop().orders(*DELIVERED).chains.remembers("order", ORDER)
 
 
 def test_many_wrongs_are_counted_and_some_are_shown() -> None:
