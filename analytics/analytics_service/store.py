@@ -25,7 +25,7 @@ ATTEMPTS = 5
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 DUPLICATE = 1062
 CARTS_REMEMBERED, ADDRESSES_REMEMBERED = 2_000, 1_000
-"""Full within minutes at the default rate: from then on the process grows no more. Most carts are seen only once."""
+"""Full within minutes at the default rate, so that they soon stop growing. Most carts are seen only once."""
 
 log = structlog.get_logger()
 
