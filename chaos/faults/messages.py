@@ -28,8 +28,8 @@ from chaos.stage import PARTITIONS, REPLY, Stage, wait_until
 
 TRANSACTIONAL_ID = "chaos"
 LARGEST = 1_048_588 - 500  # bytes: message.max.bytes, less what a batch and a header take
-NEWEST, OLDEST = 3.0, 120.0
-"""Seconds: how old a message is that is published again. Duplicates are known for 300 s."""
+NEWEST, OLDEST = 3.0, 60.0
+"""Seconds: how old a message is that is published again. Duplicates are known for two minutes of this load."""
 HANGS_SECONDS = 12
 
 

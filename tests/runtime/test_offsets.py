@@ -69,6 +69,23 @@ def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(
     assert world.statuses("fulfillment") == {"SHIPPED": 2, "DELIVERED": 1}
 
 
+def test_closed_entities_are_remembered_for_the_dedupe_limit_at_most() -> None:
+    """However long the dedupe window, a reload reads a bounded number of closed entities again: the offset stored for
+    the own topic follows its end."""
+    world = FakeWorld()
+    world.start("order", dispute_rate=1.0, limits=Limits(dedupe_limit=20, offsets_interval=0.1))
+    for number in range(0, 60, 3):
+        world.publish("checkout", 0, *submitted(number))
+    world.until_statuses("order", CANCELLED=20)
+    world.publish("checkout", 0, *submitted(57))
+    world.turns(10)
+    assert world.statuses("order") == {"NEW": 20, "DISPUTED": 20, "CANCELLED": 20}, "a duplicate within the limit"
+    world.stop("order")
+    end = world.broker.groups["order"].offsets[TopicPartition("order", 0)].offset
+    records = [record.offset for record in world.records("order")]
+    assert sum(offset >= end for offset in records) in range(15, 22)
+
+
 def crash_at(point: str) -> Callable[[str], None]:
     def at(name: str) -> None:
         if name == point:

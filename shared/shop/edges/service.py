@@ -65,6 +65,7 @@ def serve(
         Limits(
             transaction_events=settings.transaction_events,
             dedupe_window=settings.dedupe_window,
+            dedupe_limit=settings.dedupe_limit,
             hold_limit=settings.hold_limit,
             pending_limit=settings.pending_limit,
         ),

@@ -58,6 +58,11 @@ class BusinessSettings(MonitoredSettings):
     dedupe_window: float = Field(
         300.0, ge=0, description="seconds of log time in which duplicates of a trigger are known as such"
     )
+    dedupe_limit: int = Field(
+        10_000,
+        ge=0,
+        description="own records in a partition after which such duplicates are no longer known",
+    )
     hold_limit: int = Field(
         200_000,
         ge=100,

@@ -11,5 +11,6 @@ class Limits:
     transaction_interval: float = 0.2
     offsets_interval: float = 1.0
     dedupe_window: float = 300.0
+    dedupe_limit: int = 10_000
     hold_limit: int = 200_000
     pending_limit: int = 100_000

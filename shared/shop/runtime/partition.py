@@ -286,18 +286,18 @@ class Partition:
 
     def _trim(self) -> None:
         """Forgets own records in log order, up to the first one that is still needed: an open entity's latest, what
-        may prove a trigger done that can be read again, and what lies within the dedupe window. The first and the
-        last hold ``hold_limit`` records back at most."""
+        may prove a trigger done that can be read again, and what lies within the dedupe window. The first holds
+        ``hold_limit`` records back at most, the last ``dedupe_limit``."""
         floor, horizon = self._floor(), self._horizon()
         while self._history:
             offset, read_at, entity = self._history[0]
-            beyond_limit = self.next - offset > self._limits.hold_limit
+            held = self.next - offset
             latest = entity.offset == offset
             if latest and (entity.open or entity.triggers):
-                if not beyond_limit:
+                if held <= self._limits.hold_limit:
                     return
                 self._let_go(entity, offset)
-            elif offset >= floor or (read_at > horizon and not beyond_limit):
+            elif offset >= floor or (read_at > horizon and held <= self._limits.dedupe_limit):
                 return
             self._history.popleft()
             if latest:
