@@ -74,7 +74,8 @@ def _text(most: int) -> StringConstraints:
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Most texts are ids and times, which never come again: the cache of pydantic would take 2 MB for 16,384 of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, cache_strings="keys")
 
 
 class CartItem(_Message):
