@@ -15,6 +15,7 @@ from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.kafka_failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind, told
 from shop.runtime.kafka_login import Login
+from shop.runtime.kafka_topic_state import topic_state
 
 REPLY_SECONDS = 3.0
 SESSION_SECONDS = 10
@@ -101,7 +102,7 @@ class Broker:
             description = self._answer(future, missing=ck.KafkaError.UNKNOWN_TOPIC_OR_PART)
             if description is not None:
                 # librdkafka prints base64 with + and /, Kafka's own tools with - and _.
-                ids[topic] = str(description.topic_id).translate(_AS_KAFKA_PRINTS_IT)
+                ids[topic] = topic_state(description).topic_id.translate(_AS_KAFKA_PRINTS_IT)
         return ids
 
     def wait_until_ready(self, stop: Callable[[], bool], sleep: Callable[[float], None]) -> None:
@@ -144,8 +145,8 @@ class Broker:
 
     def places(self) -> list[Place]:
         """All partitions of our topics."""
-        descriptions = [self._answer(future) for future in self.ask_topic_ids().values()]
-        return [Place(one.name, part.id) for one in descriptions for part in one.partitions]
+        states = {topic: topic_state(self._answer(future)) for topic, future in self.ask_topic_ids().items()}
+        return [Place(topic, number) for topic, state in states.items() for number in range(state.partitions)]
 
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
         asked = {ck.TopicPartition(*place): spec for place in places}

@@ -1,6 +1,7 @@
 """What the real log promises beyond the behaviour of the services on it."""
 
 import contextlib
+import gc
 import os
 import socket
 import threading
@@ -13,11 +14,14 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo  # type: ignore[attr-defined]
 
+from analytics_service.kafka import Broker
+from analytics_service.streams import Streams
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed, Unavailable
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import SESSION_SECONDS
+from shop.runtime.kafka_topics import Topics
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Outgoing, TopicPartition
 from shop.runtime.loop import Processor
@@ -297,6 +301,25 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
     world.close()
+
+
+def test_questions_about_topics_leave_nothing_behind(kafka: Kafka) -> None:
+    world = RealWorld(kafka.bootstrap)
+    options = world.options("order", "0", rules_of("order"))
+    topics = Topics(options)
+    broker = Broker(options.common(), Streams(world.namespace))
+    assert set(broker.topic_ids()) == set(options.topics), "the ids are still to be told"
+    before = ids_in_memory()
+    for _ in range(20):
+        assert len(topics.states(fresh=True)) == 3
+        assert len(broker.topic_ids()) == 3
+        assert len(broker.places()) == 3 * PARTITIONS
+    assert ids_in_memory() < before + 20
+
+
+def ids_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(one, ck.Uuid) for one in gc.get_objects())
 
 
 def test_an_offset_that_the_client_made_up_because_the_leader_went_is_no_answer(

@@ -13,6 +13,7 @@ from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.kafka_failover import REPLY_SECONDS, SPREAD_SECONDS, keep_informed, told
 from shop.runtime.kafka_login import READ, WRITE, Login
 from shop.runtime.kafka_options import KafkaOptions
+from shop.runtime.kafka_topic_state import topic_state
 from shop.runtime.log import TopicPartition, TopicState
 
 DESCRIBE_SECONDS = 2.0
@@ -118,7 +119,7 @@ class Topics:
         for topic, future in futures.items():
             description = self._answer(future, "topics", missing=ck.KafkaError.UNKNOWN_TOPIC_OR_PART)
             if description is not None:
-                states[self._options.ours(topic)] = TopicState(str(description.topic_id), len(description.partitions))
+                states[self._options.ours(topic)] = topic_state(description)
         return states
 
     def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
