@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
 from shop.contract.events import Fulfillment, parse
+from shop.contract.lifecycle import FULFILLMENT, FulfillmentStatus
 from shop.edges.database import explain, wait_until_ready
 from shop.edges.settings import DatabaseSettings
 from shop.runtime.clock import timestamp
@@ -27,6 +28,9 @@ STORE = text(
                   VALUES(status), status)
     """
 )
+SHOWN = text("SELECT fulfillment_id, status FROM fulfillment WHERE fulfillment_id IN :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
 
 
 class FulfillmentTable:
@@ -43,21 +47,39 @@ class FulfillmentTable:
     def apply(self, latest: Sequence[tuple[Record, Entity]]) -> None:
         """Stores all of them in one transaction. Blocks for seconds at most; raises Unavailable when the database
         does not answer, UserError when it refuses the service."""
-        rows = [_row(record) for record, _ in latest]
+        events = [_event(record) for record, _ in latest]
         try:
             with self._engine.begin() as connection:
-                connection.execute(STORE, rows)
+                rows = [_row(event) for event in _news(connection, events)]
+                if rows:
+                    connection.execute(STORE, rows)
         except DBAPIError as error:
             raise explain(error, self._settings) from None
 
 
-def _row(record: Record) -> dict[str, object]:
+def _news(connection: Connection, events: Sequence[Fulfillment]) -> list[Fulfillment]:
+    """Those that the table does not show yet. After a reload it shows nearly all of them, and to find that out takes
+    a third of the time of storing them again."""
+    ids = [event.fulfillment_id for event in events]
+    shown = {name: FulfillmentStatus(status) for name, status in connection.execute(SHOWN, {"ids": ids})}
+    return [
+        event
+        for event in events
+        if event.fulfillment_id not in shown or not FULFILLMENT.reaches(event.status, shown[event.fulfillment_id])
+    ]
+
+
+def _event(record: Record) -> Fulfillment:
     event = parse(Fulfillment.topic, record.value)
     assert isinstance(event, Fulfillment)
+    return event if event.updated_at else event.model_copy(update={"updated_at": timestamp(record.timestamp)})
+
+
+def _row(event: Fulfillment) -> dict[str, object]:
     return {
         "fulfillment_id": event.fulfillment_id,
         "order_id": event.order_id,
         "status": str(event.status),
         "created_at": event.created_at,
-        "updated_at": event.updated_at or timestamp(record.timestamp),
+        "updated_at": event.updated_at,
     }
