@@ -14,6 +14,13 @@ class Place(NamedTuple):
     partition: int
 
 
+class Sign(NamedTuple):
+    """A sign of life, seen ``at`` a moment; what it tells of happened then, or earlier, but not before ``since``."""
+
+    since: float
+    at: float
+
+
 class Stall(NamedTuple):
     """A service stood still in a partition: from when on, and for how many seconds."""
 
@@ -30,23 +37,25 @@ class Progress:
     """
 
     def __init__(self, places: Mapping[str, Iterable[Place]]) -> None:
-        self._moments: dict[tuple[str, Place], list[float]] = {
+        self._signs: dict[tuple[str, Place], list[Sign]] = {
             (service, place): [] for service, its in places.items() for place in its
         }
 
     @property
     def services(self) -> list[str]:
-        return list(dict.fromkeys(service for service, _ in self._moments))
+        return list(dict.fromkeys(service for service, _ in self._signs))
 
-    def note(self, service: str, place: Place, at: float) -> None:
-        """Takes in a sign of life; may be called by any thread."""
-        moments = self._moments[service, place]
-        if not moments or at - moments[-1] >= GRAIN:
-            moments.append(at)
+    def note(self, service: str, place: Place, at: float, since: float | None = None) -> None:
+        """Takes in a sign of life; may be called by any thread. ``since``: when there was none yet, where it is told
+        later than it happened."""
+        signs = self._signs[service, place]
+        if not signs or at - signs[-1].at >= GRAIN:
+            signs.append(Sign(at if since is None else since, at))
 
     def recovered(self, service: str, since: float) -> float | None:
-        """Seconds after ``since`` until the service had got on in every partition; None: it has not yet."""
-        first = [self._next(moments, since) for (name, _), moments in self._moments.items() if name == service]
+        """Seconds after ``since`` until the service was seen to have got on after it in every partition; None: it has
+        not yet."""
+        first = [self._next(signs, since) for (name, _), signs in self._signs.items() if name == service]
         if None in first:
             return None
         return max(moment for moment in first if moment is not None) - since
@@ -55,17 +64,17 @@ class Progress:
         """The longest time between two signs of life in one partition."""
         stalls = [
             Stall(service, place, before, after - before)
-            for (name, place), moments in self._moments.items()
+            for (name, place), signs in self._signs.items()
             if name == service
-            for within in [[since, *(moment for moment in moments if since < moment < until), until]]
+            for within in [[since, *(sign.at for sign in signs if since < sign.at < until), until]]
             for before, after in pairwise(within)
         ]
         return max(stalls, key=lambda stall: stall.seconds)
 
     @staticmethod
-    def _next(moments: list[float], since: float) -> float | None:
-        found = bisect_left(moments, since)
-        return moments[found] if found < len(moments) else None
+    def _next(signs: list[Sign], since: float) -> float | None:
+        found = bisect_left(signs, since, key=lambda sign: sign.since)
+        return signs[found].at if found < len(signs) else None
 
 
 def percentile(values: Iterable[float], share: float) -> float:

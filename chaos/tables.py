@@ -21,6 +21,7 @@ class Tables:
         self._port = port
         self._progress = progress
         self._stored: dict[Place, tuple[int, int]] = {}
+        self._looked_at = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tables", daemon=True)
 
@@ -41,6 +42,7 @@ class Tables:
             self._over.wait(LOOK_SECONDS)
 
     def _look(self, connection: "pymysql.Connection[pymysql.cursors.Cursor]") -> None:
+        before, looks_at = self._looked_at, time.time()
         for topic in ("checkout", "order", "fulfillment"):
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -52,7 +54,8 @@ class Tables:
                 place = Place(topic, partition)
                 if self._stored.get(place) != stored:
                     self._stored[place] = stored
-                    self._progress.note("analytics", place, time.time())
+                    self._progress.note("analytics", place, time.time(), since=before)
+        self._looked_at = looks_at
 
     def _connection(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
         return pymysql.connect(

@@ -21,6 +21,15 @@ def test_a_service_has_recovered_when_it_got_on_in_every_partition() -> None:
     assert noted.recovered("order", 4.6) is None
 
 
+def test_a_sign_that_was_seen_late_does_not_tell_of_what_came_before_it() -> None:
+    """Rows are looked for every quarter of a second: the first that are seen after a kill were stored before it."""
+    noted = Progress({"analytics": [FIRST]})
+    noted.note("analytics", FIRST, 10.2, since=9.9)
+    assert noted.recovered("analytics", 10.0) is None
+    noted.note("analytics", FIRST, 20.7, since=20.4)
+    assert noted.recovered("analytics", 10.0) == pytest.approx(10.7)
+
+
 def test_the_longest_stall_is_that_of_one_partition_and_may_last_to_the_end() -> None:
     noted = progress([1, 2, 3, 4, 5], [1, 4.5, 5])
     assert noted.longest_stall("order", 0, 6) == Stall("order", SECOND, 1, 3.5)
