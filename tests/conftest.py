@@ -1,6 +1,7 @@
 """One real Kafka and one real MariaDB for the whole session, started when the first test asks for them."""
 
 import logging
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,14 @@ LAST_LINES = 15
 def no_debug_lines() -> None:
     """A line per event would drown what a failing test has to say."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard() -> None:
+    """A shell ignores SIGINT for what it starts in the background, and what is started from there inherits that: no
+    test could interrupt anything."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
