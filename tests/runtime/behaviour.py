@@ -7,6 +7,8 @@ from shop.contract.events import Fulfillment, Order, serialize
 from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
 from shop.runtime.limits import Limits
+from shop.runtime.log import Offsets
+from tests.runtime.tampering import TAMPERINGS, Situation
 from tests.runtime.world import PARTITIONS, World
 from tests.samples import START, checkout, submitted
 
@@ -34,6 +36,12 @@ def order_of(number: int, status: OrderStatus) -> tuple[bytes, bytes]:
         shipping_address=source.shipping_address,
     )
     return event.key.encode(), serialize(event)
+
+
+FORGETFUL = Limits(dedupe_window=0.0, dedupe_limit=0, offsets_interval=0.1)
+NOT_LEFT = "committed offsets are not those that this service left"
+UNNOTICED = {"all restored from a backup"}
+"""Is a set that the service itself has committed: to go on from there is right, and nothing tells."""
 
 
 class Behaviour:
@@ -198,6 +206,75 @@ class Behaviour:
         self.submit(world, 10)
         world.until_statuses("order", CANCELLED=4)
         assert world.statuses("order")["NEW"] == 4
+
+    @pytest.mark.parametrize("tampering", TAMPERINGS)
+    def test_whatever_somebody_does_to_committed_offsets_nothing_is_doubled_or_stuck(
+        self, world: World, tampering: str
+    ) -> None:
+        """Nothing is remembered of closed entities but what the offsets make a restore read."""
+        services = ("order", "fulfillment")
+        earlier: dict[str, Offsets] = {}
+        for numbers in (range(9), range(9, 18)):
+            earlier = {service: world.committed(service) for service in services} if numbers.start else earlier
+            for service in services:
+                world.start(service, limits=FORGETFUL)
+            self.submit(world, *numbers)
+            world.until_statuses("order", COMPLETED=numbers.stop)
+            world.stop("fulfillment")
+            if numbers.start:
+                self.submit(world, 18, 19, 20)
+                world.until_statuses("order", MERCHANT_ACCEPTED=21)
+            world.stop("order")
+        self.submit(world, 21, 22, 23)
+        with capture_logs() as logs:
+            for service in services:
+                now = Situation(service, world.committed(service), earlier[service], world.ends())
+                changed = TAMPERINGS[tampering](now)
+                assert changed != now.committed
+                world.replace_offsets(service, changed)
+                world.start(service, limits=FORGETFUL)
+            world.until_statuses("order", COMPLETED=24)
+            world.until_read_to_the_end()
+        assert set(world.statuses("order").values()) == {24}
+        assert world.statuses("fulfillment") == {"SHIPPED": 24, "DELIVERED": 24}
+        said = [line for line in logs if line["event"].startswith(NOT_LEFT)]
+        assert bool(said) == (tampering not in UNNOTICED)
+        assert all("/" in line["found"] for line in said)
+        with capture_logs() as logs:
+            for service in services:
+                world.stop(service)
+                world.start(service, limits=FORGETFUL)
+                world.until_live(service)
+        assert not [line for line in logs if line["event"].startswith(NOT_LEFT)], "it is said once"
+
+    def test_triggers_that_nothing_proves_undone_are_named_and_acted_on_only_on_demand(self, world: World) -> None:
+        """The own topic has lost its first records, and the offsets are gone."""
+        world.start("order", dispute_rate=1.0, limits=FORGETFUL)
+        for numbers in (range(0, 9, PARTITIONS), range(9, 18, PARTITIONS)):
+            self.submit(world, *numbers)
+            world.until_statuses("order", CANCELLED=len(range(0, numbers.stop, PARTITIONS)))
+        world.stop("order")
+        first = next(r.offset for r in world.records("order") if r.key == order_of(9, OrderStatus.NEW)[0])
+        world.delete_records("order", 0, before=first)
+        self.submit(world, 18)
+        world.replace_offsets("order", {})
+        with capture_logs() as logs:
+            world.start("order", dispute_rate=1.0, limits=FORGETFUL)
+            world.until_statuses("order", CANCELLED=4)
+            world.until_read_to_the_end()
+        named = [line["offset"] for line in logs if line["event"] == "unproved message ignored"]
+        assert named == [0, 1, 2]
+        assert world.statuses("order") == {"NEW": 4, "DISPUTED": 4, "CANCELLED": 4}
+        world.stop("order")
+        world.start("order", dispute_rate=1.0, limits=FORGETFUL)
+        world.until_live("order")
+        world.until_read_to_the_end()
+        assert world.statuses("order")["NEW"] == 4, "later neither"
+        world.stop("order")
+        world.replace_offsets("order", {})
+        world.start("order", dispute_rate=1.0, limits=FORGETFUL, accept_loss=True)
+        world.until_statuses("order", CANCELLED=7)
+        assert set(world.statuses("order").values()) == {7}
 
     def test_partitions_added_to_all_topics_are_used_and_old_entities_stay_where_they_are(self, world: World) -> None:
         world.start("order")

@@ -69,6 +69,7 @@ class FakeBroker:
         self.partitions = dict.fromkeys(topics, partitions)
         self.topic_ids = {topic: f"{topic}-1" for topic in self.partitions}
         self.entries: dict[TopicPartition, list[Entry]] = {}
+        self.beginnings: dict[TopicPartition, int] = {}
         self.groups: dict[str, Group] = {}
         self.epochs: dict[str, int] = {}
         self.transactions: list[Transaction] = []
@@ -97,7 +98,7 @@ class FakeBroker:
         return [
             entry.record
             for place in places
-            for entry in self.log(place)[: self.last_stable_offset(place)]
+            for entry in self.log(place)[self.beginnings.get(place, 0) : self.last_stable_offset(place)]
             if entry.record is not None and not (entry.transaction and entry.transaction.aborted)
         ]
 
@@ -140,10 +141,13 @@ class FakeBroker:
             group.generation += 1
 
     def make_anew(self, topic: str) -> None:
-        """Deletes a topic and creates it again."""
+        """Deletes a topic, and with it what groups have committed for it, and creates it again."""
         self.topic_ids[topic] = f"{topic}-{int(self.topic_ids[topic].rsplit('-', 1)[1]) + 1}"
         for number in range(self.partitions[topic]):
             self.entries[TopicPartition(topic, number)] = []
+            self.beginnings.pop(TopicPartition(topic, number), None)
+            for group in self.groups.values():
+                group.offsets.pop(TopicPartition(topic, number), None)
 
 
 class FakeLog:
@@ -191,6 +195,7 @@ class FakeLog:
         ready = sorted(self._next.keys() - self._paused)
         for place in sorted(ready, key=lambda place: self._served.get(place, 0)):
             log, stable = self.broker.log(place), self.broker.last_stable_offset(place)
+            assert self._next[place] >= self.broker.beginnings.get(place, 0), "the real one is loud about it"
             while self._next[place] < stable and len(records) < most:
                 entry = log[self._next[place]]
                 self._next[place] += 1
@@ -237,7 +242,7 @@ class FakeLog:
         return {place: stored[place] for place in wanted if place in stored}
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return dict.fromkeys(partitions, 0)
+        return {place: self.broker.beginnings.get(place, 0) for place in partitions}
 
     def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         return {place: len(self.broker.log(place)) for place in partitions}

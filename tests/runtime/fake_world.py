@@ -1,6 +1,6 @@
 """The set in memory: a step of every service, then the clock moves on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from shop.contract.lifecycle import TOPICS
 from shop.contract.rules import Rules
 from shop.runtime.limits import Limits
-from shop.runtime.log import Log, Record, TopicPartition
+from shop.runtime.log import Log, Offsets, Record, TopicPartition
 from shop.runtime.loop import Processor
 from tests.runtime.fake_log import FakeBroker, FakeClock, FakeLog
 from tests.runtime.world import PARTITIONS, World, rules_of
@@ -78,8 +78,8 @@ class FakeWorld(World):
         for _ in range(number):
             self.turn()
 
-    def processor(self, log: Log, rules: Rules[Any], limits: Limits) -> Processor:
-        return Processor(log, rules, self.clock, limits)
+    def processor(self, log: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> Processor:
+        return Processor(log, rules, self.clock, limits, accept_loss=accept_loss)
 
     def stop(self, service: str, slot: str = "0") -> None:
         self.services.pop((service, slot)).run(stop=lambda: True)
@@ -92,6 +92,21 @@ class FakeWorld(World):
         transaction = self.broker.begin("somebody")
         self.broker.append(TopicPartition(topic, partition), None, value, transaction)
         return lambda: self.broker.end(transaction, commit=False)
+
+    def committed(self, service: str) -> Offsets:
+        return dict(self.broker.groups[service].offsets)
+
+    def replace_offsets(self, service: str, offsets: Offsets) -> None:
+        self.broker.groups[service].offsets = dict(offsets)
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        places = [
+            TopicPartition(topic, number) for topic in TOPICS for number in range(self.broker.partitions[topic])
+        ]
+        return {place: len(self.broker.log(place)) for place in places}
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        self.broker.beginnings[TopicPartition(topic, partition)] = before
 
     def make_anew(self, topic: str) -> None:
         self.broker.make_anew(topic)

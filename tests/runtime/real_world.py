@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import confluent_kafka as ck
@@ -16,7 +16,7 @@ from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
 from shop.runtime.kafka_options import KafkaOptions
 from shop.runtime.limits import Limits
-from shop.runtime.log import Log, Record
+from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition
 from shop.runtime.loop import Processor
 from tests.runtime.world import PARTITIONS, World
 
@@ -82,8 +82,8 @@ class RealWorld(World):
             logger=logging.getLogger("librdkafka"),
         )
 
-    def processor(self, log: Log, rules: Rules[Any], limits: Limits) -> Processor:
-        return Processor(log, rules, SystemClock(), limits)
+    def processor(self, log: Log, rules: Rules[Any], limits: Limits, accept_loss: bool) -> Processor:
+        return Processor(log, rules, SystemClock(), limits, accept_loss=accept_loss)
 
     def stop(self, service: str, slot: str = "0") -> None:
         self.services.pop((service, slot)).run(stop=lambda: True)
@@ -125,8 +125,41 @@ class RealWorld(World):
         self.admin.create_partitions([NewPartitions(name, total)])[name].result(REPLY)
         self._writer = self._new_writer()
 
+    def committed(self, service: str) -> Offsets:
+        asked = [ck.ConsumerGroupTopicPartitions(self.namespace + service)]
+        (answer,) = self.admin.list_consumer_group_offsets(asked).values()
+        found = answer.result(REPLY).topic_partitions
+        return {self._ours(one): Committed(one.offset, one.metadata or "") for one in found}
+
+    def replace_offsets(self, service: str, offsets: Offsets) -> None:
+        group = self.namespace + service
+        self.admin.delete_consumer_groups([group])[group].result(REPLY)
+        theirs = [
+            ck.TopicPartition(self.namespace + topic, number, offset, metadata)
+            for (topic, number), (offset, metadata) in offsets.items()
+        ]
+        if theirs:
+            (answer,) = self.admin.alter_consumer_group_offsets(
+                [ck.ConsumerGroupTopicPartitions(group, theirs)]
+            ).values()
+            answer.result(REPLY)
+            assert self.committed(service) == offsets
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        topics = self.admin.list_topics(timeout=REPLY).topics
+        names = [self.namespace + topic for topic in TOPICS]
+        asked = {
+            ck.TopicPartition(name, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            for name in names
+            for number in topics[name].partitions
+        }
+        answers = self.admin.list_offsets(asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED)
+        return {self._ours(place): future.result(REPLY).offset for place, future in answers.items()}
+
+    def _ours(self, theirs: ck.TopicPartition) -> TopicPartition:
+        return TopicPartition(theirs.topic[len(self.namespace) :], theirs.partition)
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
-        """What retention does, at once."""
         place = ck.TopicPartition(self.namespace + topic, partition, before)
         for future in self.admin.delete_records([place]).values():
             future.result(REPLY)

@@ -6,13 +6,14 @@ import pytest
 
 from shop.contract.events import parse
 from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
+from shop.runtime.checkpoint import parse as parse_checkpoint
 from shop.runtime.limits import Limits
-from shop.runtime.log import Committed, TopicPartition
+from shop.runtime.log import TopicPartition
 from shop.runtime.loop import Processor
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import Crash, FakeLog
 from tests.runtime.fake_world import FakeWorld
-from tests.runtime.world import rules_of
+from tests.runtime.world import PARTITIONS, rules_of
 from tests.samples import submitted
 
 NO_WINDOW = Limits(dedupe_window=0.0, offsets_interval=0.1)
@@ -124,7 +125,7 @@ def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_reloa
     assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
 
 
-def test_stored_offsets_carry_the_id_of_their_topic() -> None:
+def test_every_stored_offset_carries_all_offsets_of_its_partition_number_and_the_ids_of_their_topics() -> None:
     world = FakeWorld()
     world.start("order", dispute_rate=1.0)
     world.publish("checkout", 0, *submitted(0))
@@ -132,5 +133,10 @@ def test_stored_offsets_carry_the_id_of_their_topic() -> None:
     world.stop("order")
     stored = world.broker.groups["order"].offsets
     assert {place.topic for place in stored} == {"checkout", "order", "fulfillment"}
-    assert all(committed.topic_id == f"{place.topic}-1" for place, committed in stored.items())
-    assert stored[TopicPartition("checkout", 0)] == Committed(1, "checkout-1")
+    for number in range(PARTITIONS):
+        offsets = {place.topic: one.offset for place, one in stored.items() if place.partition == number}
+        (metadata,) = {one.metadata for place, one in stored.items() if place.partition == number}
+        checkpoint = parse_checkpoint(metadata)
+        assert checkpoint is not None
+        assert checkpoint.partition == number
+        assert checkpoint.positions == {topic: (f"{topic}-1", offset) for topic, offset in offsets.items()}

@@ -15,10 +15,11 @@ from analytics_service.audit.messages import Message, Row
 from shop.contract.events import Fulfillment, parse, serialize
 from shop.contract.lifecycle import TOPICS, CheckoutStatus
 from shop.runtime.limits import Limits
-from shop.runtime.log import TopicPartition
+from shop.runtime.log import Committed, TopicPartition
 from shop.runtime.loop import Processor
 from tests.audit.world import World
 from tests.runtime.fake_log import Crash, FakeBroker, FakeClock, FakeLog
+from tests.runtime.tampering import TAMPERINGS, Situation
 from tests.runtime.truth import wrongs
 from tests.runtime.world import rules_of
 from tests.samples import checkout
@@ -46,6 +47,7 @@ class Stage:
         self.zombies: list[Processor] = []
         self.fetch_size = 1
         self.crash_at: dict[tuple[str, str], str] = {}
+        self.backups: dict[str, dict[TopicPartition, Committed]] = {}
         self.submissions = 0
         self.repeats = 0
         # Without a window nothing but the offsets themselves may be relied on; duplicates of a foreign producer
@@ -120,6 +122,19 @@ class Stage:
         self.broker.join(service, f"{service}-{slot}")
         self.broker.leave(service, f"{service}-{slot}")
 
+    def tamper(self) -> None:
+        """Somebody sets or deletes committed offsets of a group, or takes a backup of them to be restored later."""
+        service = self.chance.choice(SERVICES)
+        group = self.broker.groups[service]
+        if {place.topic for place in group.offsets} < {service, *rules_of(service).inputs}:
+            return
+        backup = self.backups.setdefault(service, dict(group.offsets))
+        if self.chance.random() < 0.3:
+            self.backups[service] = dict(group.offsets)
+        ends = {place: len(self.broker.log(place)) for place in group.offsets}
+        now = Situation(service, group.offsets, group.offsets | backup, ends)
+        group.offsets = dict(TAMPERINGS[self.chance.choice(sorted(TAMPERINGS))](now))
+
     def wait(self) -> None:
         self.clock.now += self.chance.choice((0.01, 0.3, 2.0, 15.0))
 
@@ -175,6 +190,7 @@ ACTIONS: tuple[tuple[Callable[[Stage], None], int], ...] = (
     (Stage.freeze_and_replace, 1),
     (Stage.wake_a_zombie, 1),
     (Stage.expire, 1),
+    (Stage.tamper, 1),
 )
 
 

@@ -1,12 +1,14 @@
 """The order of a reload's steps, and what it may not act upon. Each test breaks when its rule does."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.checkpoint import Checkpoint, Position, parse
 from shop.runtime.limits import Limits
-from shop.runtime.log import Committed, TopicPartition
+from shop.runtime.log import TopicPartition
 from shop.runtime.unfinished import NOTHING, mark
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
@@ -147,8 +149,8 @@ def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
     world.publish("checkout", 0, *submitted(0))
     world.publish("checkout", 0, *submitted(3))
     world.broker.join("order", "order-0")
-    place = TopicPartition("checkout", 0)
-    world.broker.groups["order"].offsets[place] = Committed(1, "an earlier life")
+    positions = {topic: Position("an earlier life", 1) for topic in ("checkout", "order", "fulfillment")}
+    world.broker.groups["order"].offsets.update(Checkpoint(0, NOTHING, positions).committed())
     world.run(world.fake_log("order"), Limits(dedupe_window=0.0))
     world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
@@ -207,18 +209,24 @@ def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_
     assert world.statuses("order") == {"NEW": 2, "MERCHANT_ACCEPTED": 2}
 
 
-def test_records_that_hang_are_left_alone_where_their_offsets_are_stored_or_may_be() -> None:
+def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
+    """What the group's committed offsets of a partition number carry."""
+    offsets = world.broker.groups["order"].offsets
+    (metadata,) = {one.metadata for place, one in offsets.items() if place.partition == number}
+    checkpoint = parse(metadata)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def test_records_that_hang_are_left_alone_where_their_offsets_are_stored() -> None:
     world = after_one_order()
     unfinished = order_of(3, OrderStatus.NEW)
     hang(world, "order-0", unfinished)
-    place = TopicPartition("order", 0)
-    offsets = world.broker.groups["order"].offsets
-    for published in (mark(unfinished[1]), ""):
-        offsets[place] = offsets[place]._replace(published=published)
-        processor = world.start("order")
-        world.turns(25 * ENOUGH_TURNS)
-        assert not processor.live
-        world.kill("order")
+    theirs = replace(checkpoint_of(world, 0), published=mark(unfinished[1]))
+    world.broker.groups["order"].offsets.update(theirs.committed())
+    processor = world.start("order")
+    world.turns(25 * ENOUGH_TURNS)
+    assert not processor.live
 
 
 def test_what_somebody_else_left_hanging_is_not_ended() -> None:
@@ -234,8 +242,7 @@ def test_the_mark_of_the_last_event_is_stored_with_its_offsets_and_kept_when_onl
     last = mark(world.records("order")[-1].value or b"")
 
     def stored() -> list[str]:
-        offsets = world.broker.groups["order"].offsets
-        return [offsets[TopicPartition("order", number)].published for number in range(PARTITIONS)]
+        return [checkpoint_of(world, number).published for number in range(PARTITIONS)]
 
     assert stored() == [last, NOTHING, NOTHING]
     processor = world.start("order")

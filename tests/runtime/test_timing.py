@@ -9,13 +9,14 @@ import pytest
 from shop.contract.events import parse, serialize
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
 from shop.runtime.log import Offsets, Outcome, Outgoing
 from shop.runtime.partition import Partition
+from shop.runtime.refusals import Refusals
 from shop.runtime.tenure import Tenure
-from shop.runtime.unfinished import NOTHING
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
@@ -155,9 +156,14 @@ def test_a_time_in_the_past_only_shortens_a_delay() -> None:
     assert shipped_after(world, began) <= SLACK
 
 
+def empty_partition(tenure: Tenure) -> Partition:
+    empty = {"order": 0, "checkout": 0, "fulfillment": 0}
+    return Partition(0, rules_of("order"), Limits(), Start(empty), empty, tenure.schedule, Refusals(Counter()))
+
+
 def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> None:
     tenure = Tenure("order", ("checkout", "fulfillment"))
-    partition = Partition(0, rules_of("order"), Limits(), 0, 0, NOTHING, {}, tenure.schedule, Counter())
+    partition = empty_partition(tenure)
     for due, scheduled_at in ((7.0, 1.0), (3.0, 1.0), (2.0, 2.0), (5.0, 5.0), (8.0, 8.0), (99.0, 8.0)):
         tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
     taken = []
@@ -170,7 +176,7 @@ def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> 
 
 def test_the_loop_does_not_wait_while_a_trigger_is_due() -> None:
     tenure = Tenure("order", ())
-    partition = Partition(0, rules_of("order"), Limits(), 0, 0, NOTHING, {}, tenure.schedule, Counter())
+    partition = empty_partition(tenure)
     tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
     tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
     assert tenure.next_due is not None

@@ -13,7 +13,7 @@ from shop.runtime.log import Log
 from shop.runtime.loop import Processor
 from shop.runtime.watchdog import Watchdog
 
-REFUSED = ("invalid", "illegal", "orphan", "let_go")
+REFUSED = ("invalid", "illegal", "orphan", "unproved", "let_go")
 
 
 class Publisher:

@@ -224,7 +224,9 @@ class KafkaLog:
             if one.error is not None:
                 at = f"{one.topic}/{one.partition}"
                 raise Unavailable(f"Kafka at {self._options.bootstrap}: stored offset of {at}: {one.error.str()}")
-        return {self._options.place(one): _committed(one) for one in answers if one.offset >= 0}
+        return {
+            self._options.place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0
+        }
 
     # ---- writing -------------------------------------------------------------------------------------------
 
@@ -255,11 +257,6 @@ class KafkaLog:
 
     def outcome(self) -> Outcome | None:
         return self._producer.outcome()
-
-
-def _committed(answer: ck.TopicPartition) -> Committed:
-    topic_id, _, published = (answer.metadata or "").partition(" ")
-    return Committed(answer.offset, topic_id, published)
 
 
 def _unpause(consumer: ck.Consumer) -> None:

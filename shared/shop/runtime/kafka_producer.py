@@ -109,10 +109,7 @@ class TransactionalProducer:
             producer.begin_transaction()
             events = self._produce(producer, messages)
         decided = offsets()
-        stored = [
-            self._options.theirs(place, one.offset, f"{one.topic_id} {one.published}".rstrip())
-            for place, one in decided.items()
-        ]
+        stored = [self._options.theirs(place, one.offset, one.metadata) for place, one in decided.items()]
 
         def finish() -> Outcome:
             if _served(lambda: producer.flush(REPLY_SECONDS)):

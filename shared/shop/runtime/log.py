@@ -53,12 +53,10 @@ class Batch:
 
 
 class Committed(NamedTuple):
-    """A group's stored offset, the id of the topic that it was stored for, and, for the own topic, the mark of the
-    last event that was published there by then (``unfinished.mark``). '' where it was stored without."""
+    """A group's committed offset and its metadata, '' where it has none; who commits it may say anything there."""
 
     offset: int
-    topic_id: str
-    published: str = ""
+    metadata: str = ""
 
 
 Offsets = Mapping[TopicPartition, Committed]

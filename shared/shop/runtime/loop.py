@@ -17,7 +17,8 @@ from shop.runtime.clock import Clock, timestamp
 from shop.runtime.entity import Entity
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.limits import Limits
-from shop.runtime.log import Log, Outgoing, Record, TopicPartition
+from shop.runtime.log import Log, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.refusals import Refusals
 from shop.runtime.tenure import Tenure, begin
 
 POLL_RECORDS = 2000
@@ -28,6 +29,8 @@ UNFINISHED_SECONDS = 2.0
 STALLED_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
+STEADY_SECONDS = 10.0
+"""So long without a failure, beyond the last pause, and the next one is the first again."""
 FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 8.0
 REPORT_SECONDS = 10.0
 
@@ -84,7 +87,10 @@ class Processor:
         self._accept_loss = accept_loss
         self._heartbeat = heartbeat
         self._most_events = limits.transaction_events
+        self._refusals = Refusals(self.counts)
+        self._topics: Mapping[str, TopicState] = {}
         self._failures = 0
+        self._steady_at = float("-inf")
         self._stall = (0.0, 0)
         self._reported = (clock.elapsed(), Counter[str]())
         self._reload_at: float | None = None
@@ -125,8 +131,8 @@ class Processor:
     def _step(self) -> None:
         batch = self._log.poll(POLL_RECORDS, self._patience())
         unix, elapsed = self._clock.unix(), self._clock.elapsed()
-        if batch.reassigned or self._topics_changed():
-            self._reload_later(elapsed)
+        if self._reload_at is None and (batch.reassigned or self._topics_changed()):
+            self._reload_later(elapsed + self._pause(elapsed, first=0.0))
         if self._reload_at is not None:
             if elapsed >= self._reload_at:
                 self._reload(elapsed)
@@ -138,6 +144,8 @@ class Processor:
         for end in batch.ends:
             if end.partition in self._tenure.partitions:
                 self._tenure.partitions[end.partition].read_end(end.topic, end.offset)
+        if not self._tenure.live:
+            self._tenure.trim()
         if self._project(elapsed) and self._is_live(unix, elapsed):
             self._admit(unix, elapsed)
             self._conclude()
@@ -207,7 +215,7 @@ class Processor:
         done = self._log.outcome()
         if done is None:
             return
-        self._tenure.stored, self._failures = done.offsets, 0
+        self._tenure.stored = done.offsets
         self.counts["transactions"] += 1
         self.counts["published"] += done.events
         self.transaction_seconds += done.seconds
@@ -228,10 +236,13 @@ class Processor:
         self._reload_at = at
 
     def _reload(self, elapsed: float) -> None:
-        tenure = begin(self._log, self._rules, self._limits, self._accept_loss, self.counts)
+        tenure = begin(self._log, self._rules, self._limits, self._accept_loss, self._refusals)
         if tenure is None:
-            self._reload_at = elapsed + self._longer_pause()
+            self._reload_at = elapsed + self._pause(elapsed)
             return
+        if tenure.topics != self._topics:
+            self._topics = tenure.topics
+            self._refusals.forget()
         self._tenure, self._reload_at = tenure, None
         self._stall = (elapsed, tenure.missing)
 
@@ -276,17 +287,24 @@ class Processor:
         try:
             action(*arguments)
         except (TransactionFailed, Unavailable) as error:
-            if isinstance(error, TransactionTimedOut):
-                self._most_events = max(SMALLEST_TRANSACTION, self._most_events // 2)
-            pause = self._longer_pause()
+            elapsed = self._clock.elapsed()
+            if isinstance(error, TransactionTimedOut) and self._most_events > SMALLEST_TRANSACTION:
+                # The next one is smaller, so the reason does not repeat itself.
+                self._most_events, pause = max(SMALLEST_TRANSACTION, self._most_events // 2), FIRST_PAUSE
+            else:
+                pause = self._pause(elapsed)
             self.counts["reloads"] += 1
-            self._reload_later(self._clock.elapsed() + pause)
+            self._reload_later(elapsed + pause)
             log.warning("starting anew from the log", reason=str(error), seconds=round(pause, 1))
 
-    def _longer_pause(self) -> float:
-        """The pause after one more failure since the last transaction that was committed."""
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
+    def _pause(self, elapsed: float, first: float = FIRST_PAUSE) -> float:
+        """The pause before the next reload: ``first`` after a steady time, and longer each time that another one
+        follows, whatever the reason. That some transaction was committed in between tells nothing of the reason."""
+        if elapsed > self._steady_at:
+            self._failures = 0
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures) if self._failures else first
         self._failures = min(self._failures + 1, 10)
+        self._steady_at = elapsed + pause + STEADY_SECONDS
         return pause
 
     # ---- what waits ----------------------------------------------------------------------------------------

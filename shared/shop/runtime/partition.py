@@ -4,7 +4,7 @@ No I/O and no clock here: records go in, decisions and offsets come out. Everyth
 read again, so nothing in this module is ever undone.
 """
 
-from collections import Counter, deque
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,10 +12,13 @@ import structlog
 
 from shop.contract.events import Event, parse, serialize
 from shop.contract.rules import Rules, Transition
+from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
-from shop.runtime.entity import Entity, Held, Input, Trigger, Verdict
+from shop.runtime.entity import Entity, Input, Trigger, Verdict
+from shop.runtime.history import History, LetGo
 from shop.runtime.limits import Limits
 from shop.runtime.log import Outgoing, Record
+from shop.runtime.refusals import Refusals
 from shop.runtime.unfinished import mark
 
 KEPT_SECONDS = 1.0
@@ -28,6 +31,7 @@ class Partition:
     """All entities whose events lie in one partition number.
 
     ``schedule`` is called with each trigger that has a due time; ``fire`` is to be called with it when that has come.
+    Where the start is not proved, old triggers are not acted on: what proves them done may be gone from the topic.
     """
 
     def __init__(
@@ -35,31 +39,30 @@ class Partition:
         number: int,
         rules: Rules[Any],
         limits: Limits,
-        own_start: int,
-        own_mark: int,
-        published: str,
-        inputs: Mapping[str, Input],
+        start: Start,
+        ends: Mapping[str, int],
         schedule: Callable[["Partition", Trigger, float], None],
-        counts: Counter[str],
+        refusals: Refusals,
     ) -> None:
         self.number = number
-        self.inputs = inputs
-        self.next = own_start
-        self._counts = counts
+        self.inputs = {topic: Input(start.offsets[topic], ends[topic]) for topic in rules.inputs}
+        self.next = start.offsets[rules.topic]
         self.pending = 0
         self.doubts: list[Trigger] = []
         self._rules = rules
         self._lifecycle = rules.lifecycle
         self._limits = limits
-        self._own_start = own_start
-        self._own_mark = own_mark
+        self._own_start = self.next
+        self._own_mark = ends[rules.topic]
         self._own_end = -1
-        self._published: str | bytes = published
+        self._published: str | bytes = start.published
+        self._proof_begins = -math.inf if start.is_proved else math.inf
         self._schedule = schedule
+        self._refusals = refusals
         # The method itself: to look it up for each event takes longer than to find that nobody wants to know.
         self._debug = log.bind(partition=number).debug
-        self._entities: dict[str, Entity] = {}
-        self._history: deque[Held] = deque()
+        self._history = History(limits)
+        self._entities = self._history.entities
         self._live = False
 
     # ---- reading -------------------------------------------------------------------------------------------
@@ -67,28 +70,32 @@ class Partition:
     def read_own(self, record: Record, unix: float, elapsed: float) -> Entity | None:
         """Folds a record of the own topic; the entity when the record is its latest event, else None."""
         self.next = record.offset + 1
+        if self._proof_begins == math.inf:
+            self._proof_begins = record.timestamp
         entity = self._entities.get(record.key.decode("utf-8", "replace")) if record.key else None
         if entity is not None and entity.published and entity.published[0] == record.value:
             entity.published = entity.published[1:]
-            return None if entity.published else self._hold(entity, record)
+            return None if entity.published else self._history.hold(entity, record)
         try:
             event = parse(self._rules.topic, record.value)
         except ValueError as error:
-            self._refuse("invalid", record, str(error))
+            self._refusals.refuse("invalid", record, str(error))
             return None
-        entity = self._entities.get(event.key) or self._entities.setdefault(event.key, Entity(event.key))
+        entity = self._entities.get(event.key) or self._history.known(event.key)
         before = entity.status
         if before is None or self._lifecycle.allows(before, event.status):
             self._reach(entity, event, record.value or b"", self._reached_at(event, record))
-            held = self._hold(entity, record)
+            if not self._live and self._ends_with(event):
+                entity.open = False
+            held = self._history.hold(entity, record)
             if self._live:
                 self._follow(entity, event, unix, elapsed)
             return held
         if before is event.status and entity.offset is None:
             entity.value = record.value or b""
-            return self._hold(entity, record)
+            return self._history.hold(entity, record)
         if not self._lifecycle.reaches(event.status, before):
-            self._refuse("illegal", record, f"{event.key} is {before}, it cannot become {event.status}")
+            self._refusals.refuse("illegal", record, f"{event.key} is {before}, it cannot become {event.status}")
         return None
 
     def read_input(self, record: Record, unix: float, elapsed: float) -> None:
@@ -98,13 +105,17 @@ class Partition:
         try:
             event = parse(record.topic, record.value)
         except ValueError as error:
-            self._refuse("invalid", record, str(error))
+            self._refusals.refuse("invalid", record, str(error))
             return
         transition = self._rules.transition(event)
         if transition is None or transition.becomes is None:
             return
         entity_id = transition.entity_id
-        entity = self._entities.get(entity_id) or self._entities.setdefault(entity_id, Entity(entity_id))
+        if self._may_be_done(record, source, entity_id):
+            reason = f"it is older than what the own topic still holds, so nothing proves that {entity_id} is undone"
+            self._refusals.refuse("unproved", record, reason)
+            return
+        entity = self._entities.get(entity_id) or self._history.known(entity_id)
         trigger = Trigger(
             entity,
             transition.needs,
@@ -198,12 +209,24 @@ class Partition:
     def offsets(self) -> Iterator[tuple[str, int]]:
         """The offset to store for each topic: whatever can be read again from there on is not finished, and what
         proves the rest done is read again too."""
-        self._trim()
+        self.trim()
         for topic, source in self.inputs.items():
             first = source.first_pending()
             yield topic, source.next if first is None or first.record is None else first.record.offset
-        held_from, _, _ = self._history[0] if self._history else (self.next, 0.0, None)
-        yield self._rules.topic, held_from
+        yield self._rules.topic, self._history.first_needed(self._floor())
+
+    def trim(self) -> None:
+        """Forgets what is not needed any more: often enough, a restore takes a bounded amount of memory."""
+        for let_go in self._history.trim(self.next, self._floor(), self._horizon()):
+            self._let_go(let_go)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a restore may go on from the offsets. While triggers that nothing proves undone are yet to be read,
+        or may be read again, only one that begins at the start knows which they are."""
+        if self._proof_begins > -math.inf and all(map(_is_past_restore, self.inputs.values())):
+            self._proof_begins = -math.inf
+        return self._proof_begins == -math.inf
 
     @property
     def published(self) -> str:
@@ -221,12 +244,18 @@ class Partition:
         entity.status, entity.value, entity.reached_at, entity.offset = event.status, value, reached_at, None
         entity.open = not self._lifecycle.is_final(event.status)
 
-    def _hold(self, entity: Entity, record: Record) -> Entity:
-        entity.offset = record.offset
-        if not entity.open:
-            entity.value = b""
-        self._history.append((record.offset, record.timestamp, entity))
-        return entity
+    def _ends_with(self, event: Event) -> bool:
+        """Whether chance has it that nothing follows on this event."""
+        transition = self._rules.transition(event)
+        return transition is not None and transition.becomes is None
+
+    def _may_be_done(self, record: Record, source: Input, entity_id: str) -> bool:
+        """Whether the own event that would prove a trigger done may be gone from the topic."""
+        return (
+            record.timestamp <= self._proof_begins
+            and record.offset < source.end_at_reload
+            and not self._history.knows(entity_id)
+        )
 
     def _follow(self, entity: Entity, event: Event, unix: float, elapsed: float) -> None:
         """Schedules what the latest event of an entity triggers by itself, and looks at what waited for it."""
@@ -271,7 +300,7 @@ class Partition:
         else:
             if trigger.record is not None and verdict != "done":
                 reason = f"{trigger.entity.id} is {trigger.entity.status}, {trigger.becomes} needs {trigger.needs}"
-                self._refuse("orphan" if verdict == "doubtful" else "illegal", trigger.record, reason)
+                self._refusals.refuse("orphan" if verdict == "doubtful" else "illegal", trigger.record, reason)
             self._close(trigger)
 
     def _close(self, trigger: Trigger) -> None:
@@ -283,25 +312,6 @@ class Partition:
         entity.triggers -= 1
         if entity.status is None and not entity.triggers:
             self._entities.pop(entity.id, None)
-
-    def _trim(self) -> None:
-        """Forgets own records in log order, up to the first one that is still needed: an open entity's latest, what
-        may prove a trigger done that can be read again, and what lies within the dedupe window. The first holds
-        ``hold_limit`` records back at most, the last ``dedupe_limit``."""
-        floor, horizon = self._floor(), self._horizon()
-        while self._history:
-            offset, read_at, entity = self._history[0]
-            held = self.next - offset
-            latest = entity.offset == offset
-            if latest and (entity.open or entity.triggers):
-                if held <= self._limits.hold_limit:
-                    return
-                self._let_go(entity, offset)
-            elif offset >= floor or (read_at > horizon and held <= self._limits.dedupe_limit):
-                return
-            self._history.popleft()
-            if latest:
-                self._entities.pop(entity.id, None)
 
     def _floor(self) -> int:
         """The own offset from which on a record may prove done a trigger that can be read again."""
@@ -316,7 +326,7 @@ class Partition:
 
     def _horizon(self) -> float:
         """The log time before which duplicates are not known any more."""
-        _, oldest, _ = self._history[-1] if self._history else (0, 0.0, None)
+        oldest = self._history.latest
         for source in self.inputs.values():
             first = source.first_pending()
             if first is not None and first.record is not None:
@@ -325,33 +335,22 @@ class Partition:
                 oldest = min(oldest, source.latest)
         return oldest - self._limits.dedupe_window
 
-    def _let_go(self, entity: Entity, offset: int) -> None:
-        if not entity.open:
-            return
-        self._counts["let_go"] += 1
+    def _let_go(self, let_go: LetGo) -> None:
+        entity = let_go.entity
+        self._refusals.count("let_go")
         log.error(
             "entity let go: it waited too long",
             topic=self._rules.topic,
             partition=self.number,
-            offset=offset,
+            offset=let_go.offset,
             entity=entity.id,
             status=entity.status,
-            held_records=self.next - offset,
+            held_records=self.next - let_go.offset,
         )
         entity.open = False
         for trigger in entity.waiting:
             self._close(trigger)
         entity.waiting = []
-
-    def _refuse(self, kind: str, record: Record, reason: str) -> None:
-        self._counts[kind] += 1
-        log.warning(
-            f"{kind} message ignored",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=reason.replace("\n", " ")[:300],
-        )
 
     @staticmethod
     def _reached_at(event: Event, record: Record) -> float:
@@ -364,3 +363,11 @@ class Partition:
     def _due(transition: Transition, reached_at: float, unix: float, elapsed: float) -> float:
         """When to act, in elapsed seconds: a wrong clock here may shorten a delay and never prolong it."""
         return elapsed + min(transition.delay, reached_at + transition.delay - unix)
+
+
+def _is_past_restore(source: Input) -> bool:
+    """Whether all is read and closed that the input held when the restore began."""
+    first = source.first_pending()
+    return source.next >= source.end_at_reload and (
+        first is None or first.record is None or first.record.offset >= source.end_at_reload
+    )

@@ -5,7 +5,7 @@ It is dropped as a whole, and ``begin`` makes the next one from the log alone.
 """
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,12 +15,14 @@ import structlog
 
 from shop.contract.events import Event
 from shop.contract.rules import Rules
-from shop.runtime.entity import Entity, Input, Trigger
+from shop.runtime.checkpoint import BrokerState, Checkpoint, Position, Start, start_of
+from shop.runtime.entity import Entity, Trigger
 from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.limits import Limits
-from shop.runtime.log import Committed, Log, Record, TopicPartition, TopicState
+from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition, TopicState
 from shop.runtime.partition import Partition
-from shop.runtime.unfinished import NOTHING, Unfinished
+from shop.runtime.refusals import Refusals
+from shop.runtime.unfinished import Unfinished
 
 log = structlog.get_logger()
 
@@ -111,18 +113,23 @@ class Tenure:
             found |= {TopicPartition(topic, number): source.next for topic, source in partition.inputs.items()}
         return found
 
+    def trim(self) -> None:
+        for partition in self.partitions.values():
+            partition.trim()
+
     def offsets(self) -> dict[TopicPartition, Committed]:
-        """What to store for every partition held, each with the id of its topic."""
-        return {
-            TopicPartition(topic, number): Committed(
-                offset, self.topics[topic].topic_id, partition.published if topic == self.own_topic else ""
-            )
-            for number, partition in self.partitions.items()
-            for topic, offset in partition.offsets()
-        }
+        """What to store for every partition held."""
+        offsets: dict[TopicPartition, Committed] = {}
+        for number, partition in self.partitions.items():
+            positions = {
+                topic: Position(self.topics[topic].topic_id, offset) for topic, offset in partition.offsets()
+            }
+            checkpoint = Checkpoint(number, partition.published, positions)
+            offsets |= checkpoint.committed() if partition.is_proved else checkpoint.without_claim()
+        return offsets
 
 
-def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, counts: Counter[str]) -> Tenure | None:
+def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, refusals: Refusals) -> Tenure | None:
     """Starts anew from the log; None while the topics do not fit together. The order of the steps is what makes it
     safe; step 5, to decide nothing before every mark is reached, is the loop's."""
     # 1. No predecessor in this slot can commit any more.
@@ -133,39 +140,58 @@ def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, cou
         return None
     held = [TopicPartition(topic, number) for number in numbers for topic in tenure.topics]
     # 2. A predecessor in another slot may still finish until this returns.
-    stored = source.committed(held)
+    committed = source.committed(held)
     # 3. Only now the ends: everything that anyone committed before lies below.
     marks = source.high_watermarks(held)
     beginnings = source.beginnings(held)
     try:
         starts = {
-            place: _start(place, tenure.topics, stored.get(place), (beginnings[place], marks[place]), accept_loss)
-            for place in held
+            number: start_of(_broker_state(number, tenure, committed, beginnings, marks), accept_loss)
+            for number in numbers
         }
     except UserError:
         now = source.topics(fresh=True)
         if any(now.get(topic) != state for topic, state in tenure.topics.items()):
             raise Unavailable("a topic was made anew while its offsets were asked for") from None
         raise
-    for number in numbers:
-        own = TopicPartition(rules.topic, number)
-        inputs = {topic: TopicPartition(topic, number) for topic in rules.inputs}
-        tenure.partitions[number] = Partition(
-            number,
-            rules,
-            limits,
-            starts[own],
-            marks[own],
-            stored[own].published if own in stored else NOTHING,
-            {topic: Input(starts[place], marks[place]) for topic, place in inputs.items()},
-            tenure.schedule,
-            counts,
-        )
+    _say_doubts(starts)
+    for number, start in starts.items():
+        ends = {topic: marks[TopicPartition(topic, number)] for topic in tenure.topics}
+        tenure.partitions[number] = Partition(number, rules, limits, start, ends, tenure.schedule, refusals)
     # 4. Explicit offsets; the inputs wait until the fold is complete.
-    source.start(starts)
+    source.start(tenure.next)
     source.pause(tenure.input_places)
     log.info("reading the own topic", partitions=numbers, records=tenure.missing)
     return tenure
+
+
+def _broker_state(
+    number: int,
+    tenure: Tenure,
+    committed: Offsets,
+    beginnings: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> BrokerState:
+    places = {topic: TopicPartition(topic, number) for topic in tenure.topics}
+    return BrokerState(
+        number,
+        tenure.own_topic,
+        {topic: committed[place] for topic, place in places.items() if place in committed},
+        tenure.topics,
+        {topic: beginnings[place] for topic, place in places.items()},
+        {topic: ends[place] for topic, place in places.items()},
+    )
+
+
+def _say_doubts(starts: Mapping[int, Start]) -> None:
+    """Says which committed offsets somebody else has set or deleted, and what is done instead."""
+    for believed, remedy in (
+        (True, "going on at the last checkpoint that is left of them"),
+        (False, "reading the topics from their start"),
+    ):
+        doubts = [start.doubt for start in starts.values() if start.doubt and start.believed is believed]
+        if doubts:
+            log.warning(f"committed offsets are not those that this service left: {remedy}", found="; ".join(doubts))
 
 
 def _numbers(source: Log, tenure: Tenure) -> list[int] | None:
@@ -184,29 +210,3 @@ def _numbers(source: Log, tenure: Tenure) -> list[int] | None:
         for number in range(counts[tenure.own_topic])
         if all(TopicPartition(topic, number) in assigned for topic in needed)
     ]
-
-
-def _start(
-    place: TopicPartition,
-    topics: Mapping[str, TopicState],
-    stored: Committed | None,
-    held_range: tuple[int, int],
-    accept_loss: bool,
-) -> int:
-    """Where to read on: at the stored offset, or from the start of a topic that was made anew since."""
-    beginning, end = held_range
-    if stored is None:
-        return beginning
-    if stored.topic_id and stored.topic_id != topics[place.topic].topic_id:
-        log.error("topic was made anew: reading it from its start", topic=place.topic, partition=place.partition)
-        return beginning
-    if beginning <= stored.offset <= end:
-        return stored.offset
-    lost = (
-        f"{place.topic}/{place.partition}: the stored offset {stored.offset} is not in the topic any more, "
-        f"which holds {beginning} to {end}"
-    )
-    if not accept_loss:
-        raise UserError(f"{lost}; start once with --accept-loss to go on from what is there")
-    log.error("loss accepted", gap=lost)
-    return beginning if stored.offset < beginning else end

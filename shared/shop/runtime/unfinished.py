@@ -15,7 +15,7 @@ NOTHING = "-"
 
 
 class Unfinished(NamedTuple):
-    """The part of an own partition that is not given to readers, and the stored mark ('': unknown)."""
+    """The part of an own partition that is not given to readers, and the stored mark."""
 
     start: int
     end: int
@@ -30,4 +30,4 @@ def mark(value: bytes) -> str:
 def may_be_aborted(published: str, values: Iterable[bytes]) -> bool:
     """Whether the offsets stored with the mark ``published`` are those of a transaction before the one that these
     events are of."""
-    return published != "" and published not in map(mark, values)
+    return published not in map(mark, values)
