@@ -20,7 +20,7 @@ as = cd analytics && $(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDI
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-scaling chaos requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-restore bench-scaling chaos requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -82,6 +82,10 @@ bench-runtime: bench ## only transitions per second through one service, beside 
 bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (15 minutes, 20 GB)
 	@$(LOCAL) ensure binaries tools
 	@$(WITH_SERVICES) $(TOOL) bench.growth
+
+bench-restore: python ## read six million checkouts with all committed offsets gone: memory and time (30 minutes, 9 GB)
+	@$(LOCAL) ensure binaries tools
+	@$(WITH_SERVICES) $(TOOL) bench.restore
 
 bench-scaling: python ## what each service does with 1, 2 and 4 instances, and with more partitions (QUICK=1: roughly)
 	@$(LOCAL) ensure binaries tools
