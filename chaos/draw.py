@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
-from chaos.faults import messages, processes, servers
+from chaos.faults import messages, offsets, processes, servers
 from chaos.faults.fault import Fault
 from chaos.stage import SERVICES, SLOTS, TOPICS
 
@@ -60,6 +60,11 @@ def _publish(what: str) -> Kind:
     return Kind(1, lambda random: messages.Publish(what, random.choice(topics), random.getrandbits(32)))
 
 
+def _change_offsets(random: Random) -> Fault:
+    group, way = random.choice(SERVICES), random.choice(sorted(offsets.WAYS))
+    return offsets.ChangeOffsets(group, way, random.choice([None, None, *TOPICS]))
+
+
 def _of_servers(copies: int, name: str, draw: Callable[[str, Random], Fault]) -> dict[str, Kind]:
     return {
         f"{name}-{server}": Kind(copies, lambda random, server=server: draw(server, random))  # type: ignore[misc]
@@ -90,6 +95,7 @@ KINDS: Mapping[str, Kind] = {
     **{"message-" + what.replace(" ", "-"): _publish(what) for what in messages.WRONGS},
     "message-too-large": Kind(1, lambda random: messages.PublishTooLarge(random.choice(TOPICS))),
     "hanging-transaction": Kind(1, lambda random: messages.HangingTransaction(random.choice(TOPICS))),
+    "change-offsets": Kind(2, _change_offsets),
     "topic-anew": Kind(1, lambda random: messages.MakeAnew(random.choice(TOPICS))),
 }
 """Every kind of fault."""

@@ -48,6 +48,7 @@ class Record:
             (topic, letter): deque[Sample](maxlen=SAMPLES) for topic in LETTERS for letter in LETTERS[topic].values()
         }
         self._seen = Counter[tuple[str, str]]()
+        self._recreated: set[str] = set()
         self._injections = injections
         self._progress = progress
         self._bootstrap = bootstrap
@@ -70,6 +71,10 @@ class Record:
         letter = LETTERS[topic][status]
         return [one for one in list(self._samples[topic, letter]) if one.at >= since]
 
+    def was_recreated(self, topic: str) -> bool:
+        """Whether the topic has begun anew since the record began."""
+        return topic in self._recreated
+
     def leave(self, topic: str) -> None:
         """Reads the topic no more: it is about to be made anew."""
         with self._lock:
@@ -80,6 +85,7 @@ class Record:
         with self._lock:
             self._next |= {place: 0 for place in self._next if place.topic == topic}
             self.rows[topic] = self.letters[topic] = 0
+            self._recreated.add(topic)
             for (name, _), samples in self._samples.items():
                 if name == topic:
                     samples.clear()
