@@ -111,9 +111,9 @@ def fill(shop: Shop, count: int) -> None:
 
 
 def peak_mb(service: Service) -> float:
-    """The most memory that the process ever took."""
+    """The most memory that the process ever took, in units of 2^20 bytes, as Docker counts them."""
     lines = Path(f"/proc/{service.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def restored(shop: Shop, name: str) -> tuple[float, float]:

@@ -67,13 +67,11 @@ class ChangeOffsets(Fault):
             ).items()
         }
         topic = self.topic or (self.group if stage.record.was_recreated(self.group) else None)
-        kept = []
+        kept = [one for one in offsets if topic not in {None, one.topic}]
         for one in offsets:
-            if topic in {None, one.topic}:
-                changed = WAYS[self.way](one.offset, ends[one.topic, one.partition])
-                one.offset, one.metadata = changed if changed is not None else ck.OFFSET_INVALID, ""
-            if one.offset >= 0:
-                kept.append(one)
+            changed = WAYS[self.way](one.offset, ends[one.topic, one.partition])
+            if topic in {None, one.topic} and changed is not None:
+                kept.append(ck.TopicPartition(one.topic, one.partition, changed))
         # Refused as long as the broker still counts a member.
         if not wait_until(
             lambda: admin.delete_consumer_groups([self.group])[self.group].exception(REPLY) is None, EMPTY_SECONDS

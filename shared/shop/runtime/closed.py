@@ -7,7 +7,7 @@ WIDTH = 16
 
 
 class IdSet:
-    """A set of UUIDs in their text form: most take 16 bytes each, a quarter of them at most are Python objects.
+    """A set of UUIDs in their text form: most take 16 bytes each, an eighth of them at most are Python objects.
     To look one up takes some microseconds."""
 
     def __init__(self, smallest_merge: int = 1024) -> None:
@@ -29,9 +29,9 @@ class IdSet:
     def add(self, name: str) -> None:
         if name not in self:
             self._recent.add(_bytes(name))
-        if len(self._recent) > max(self._smallest_merge, len(self) // 4):
+        if len(self._recent) > max(self._smallest_merge, len(self) // 8):
             count = len(self._sorted) // WIDTH
-            self._sorted = b"".join(sorted(self._recent.union(map(self._at, range(count)))))
+            self._sorted = b"".join(sorted([*map(self._at, range(count)), *self._recent]))
             self._recent = set()
 
     def _at(self, index: int) -> bytes:

@@ -86,6 +86,9 @@ class KafkaOptions:
             "fetch.queue.backoff.ms": 10,
             "queued.min.messages": 20_000,
             "queued.max.messages.kbytes": 8192,
+            # What one answer may hold beyond a full queue; with the default, 1 MB of each partition, a long restore
+            # takes 25 MB more.
+            "fetch.max.bytes": 4_194_304,
         }
 
     def producer(self) -> dict[str, Any]:
