@@ -95,6 +95,7 @@ class MariaDB(Server):
             return
         # Without the mark it is what an interrupted first start left; there was never a server on it.
         shutil.rmtree(self.data, ignore_errors=True)
+        (self.home / APPLIED).unlink(missing_ok=True)
         self.data.mkdir(parents=True, mode=0o700)
         self._make_certificate()
         if self._binaries.system_tables is None:
