@@ -16,6 +16,7 @@ from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import Store, writer
 from analytics_service.streams import Streams
 from shop.edges import database, logging, monitoring
+from shop.edges.lock_watch import LockWatch
 from shop.edges.process import Stop, run, tune_interpreter
 from shop.edges.settings import load
 
@@ -48,12 +49,15 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     loader = Loader(Store(engine), broker.topic_ids, settings.queued_batches)
     console = KpiConsole(settings, engine, Lag(broker, client, streams))
     ingest = Ingest(settings, lambda: Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
-    monitoring.serve(settings, "analytics", Analytics(ingest, loader, broker, streams))
+    locks = LockWatch(engine, settings, lambda: loader.counts["batches"])
+    monitoring.serve(settings, "analytics", Analytics(ingest, loader, broker, streams, locks))
     loader.start()
+    locks.start()
     console.start()
     tune_interpreter()
     ingest.run(stop)
     console.end()
+    locks.end()
     log.info("stopped", service="analytics")
 
 

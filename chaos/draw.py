@@ -92,6 +92,7 @@ KINDS: Mapping[str, Kind] = {
     "read-only": Kind(1, lambda _: servers.ReadOnly(5.0)),
     "kill-connections": Kind(1, lambda _: servers.KillConnections()),
     "lock-table": Kind(1, lambda random: servers.LockTable(random.choice(TOPICS), 10.0)),
+    "reader-holds-locks": Kind(1, lambda random: servers.HoldLocks(random.choice(TOPICS))),
     **{"message-" + what.replace(" ", "-"): _publish(what) for what in messages.WRONGS},
     "message-too-large": Kind(1, lambda random: messages.PublishTooLarge(random.choice(TOPICS))),
     "hanging-transaction": Kind(1, lambda random: messages.HangingTransaction(random.choice(TOPICS))),

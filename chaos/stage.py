@@ -1,6 +1,7 @@
 """The system that faults happen to: a Kafka and a MariaDB of its own, with users and rights as `make run` has them,
 two instances of each service, and a proxy before each server that all services go through."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pymysql
 from confluent_kafka.admin import AdminClient
 
 from chaos.disk import SmallDisk
@@ -83,6 +85,8 @@ class Stage:
         self.instances: dict[tuple[str, str], Instance] = {}
         """By service and slot, those that were started last."""
         self.everyone: list[Instance] = []
+        self.idle: list[pymysql.Connection[pymysql.cursors.Cursor]] = []
+        """Sessions of readers who have gone to lunch."""
 
     @property
     def logs(self) -> Path:
@@ -185,6 +189,9 @@ class Stage:
             thread.join()
         self.record.close()
         self.tables.close()
+        for session in self.idle:
+            with contextlib.suppress(pymysql.MySQLError):
+                session.close()
         self.to_kafka.close()
         self.to_mariadb.close()
         for server in self.servers.values():

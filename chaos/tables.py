@@ -35,7 +35,7 @@ class Tables:
     def _run(self) -> None:
         while not self._over.is_set():
             # The database may be away, or lock its tables: then nothing gets on.
-            with contextlib.suppress(pymysql.MySQLError, OSError), self._connection() as connection:
+            with contextlib.suppress(pymysql.MySQLError, OSError), self.session() as connection:
                 while not self._over.is_set():
                     self._look(connection)
                     self._over.wait(LOOK_SECONDS)
@@ -57,7 +57,8 @@ class Tables:
                     self._progress.note("analytics", place, time.time(), since=before)
         self._looked_at = looks_at
 
-    def _connection(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    def session(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+        """A new session of ``user``, past the proxy. Raises MySQLError where the database does not answer."""
         return pymysql.connect(
             host=HOST,
             port=self._port,

@@ -1,19 +1,35 @@
 """The real MariaDB on [::1], as any user, in a folder of one's own."""
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+from local import time_zones
 from local.binaries import Binaries
+from local.commands import Say
 from local.errors import Refusal
 from local.server import HOST, Server
 
 SETTINGS = Path(__file__).with_name("mariadb.cnf")
+APPLIED = "applied.json"
+TIME_ZONES = "time zones"
+
+LOCK_PATIENCE = 5
+"""Seconds that applying sql/ waits for somebody's transaction; whoever comes later waits behind it."""
+LOCK_WAIT_TIMEOUT = 1205
+LOOK_SECONDS = 1.0
+
+
+class Locked(Refusal):
+    """A statement has waited in vain for a lock; its text says for whose."""
 
 
 class MariaDB(Server):
@@ -79,6 +95,7 @@ class MariaDB(Server):
             return
         # Without the mark it is what an interrupted first start left; there was never a server on it.
         shutil.rmtree(self.data, ignore_errors=True)
+        (self.home / APPLIED).unlink(missing_ok=True)
         self.data.mkdir(parents=True, mode=0o700)
         self._make_certificate()
         if self._binaries.system_tables is None:
@@ -99,16 +116,74 @@ class MariaDB(Server):
             return len(probe.recv(5)) > 0
         return False
 
-    def apply(self, folder: Path) -> None:
+    def apply(self, folder: Path, say: Say = lambda _: None, patience: int = LOCK_PATIENCE) -> None:
         """Run every *.sql of the folder, and the SQL that every *.sh prints, as root, in the order of their names.
 
-        Raises Refusal at the first error.
+        Where somebody's transaction holds what a file would make anew, it waits for `patience` seconds, once. Then it
+        says who that is and goes on, where the file is still the one that was applied last. Raises Refusal where it
+        is another one, and at the first other error.
         """
+        holders = ""
         for file in sorted((*folder.glob("*.sql"), *folder.glob("*.sh"))):
+            sql = _sql_of(file)
             try:
-                self.execute(_sql_of(file))
+                self._execute_patiently(sql, 0 if holders else patience)
+            except Locked as locked:
+                holders = holders or str(locked)
+                if self._applied.get(file.name) != _digest(sql):
+                    raise Refusal(
+                        f"{file} cannot be applied: {holders} holds what it changes in an open transaction; end that "
+                        "(COMMIT, or close the client), then start again"
+                    ) from locked
+                say(f"{file.name} is not applied again: {holders} holds it in an open transaction; it is as it was")
             except Refusal as refusal:
                 raise Refusal(f"{file} failed: {refusal}") from refusal
+            else:
+                if file.suffix == ".sql":  # what a script prints may hold passwords
+                    self._note_applied(file.name, _digest(sql))
+
+    def load_time_zones(self, say: Say = lambda _: None) -> None:
+        """Give the server the time zones of this machine, for CONVERT_TZ, unless it has these already.
+
+        Takes about 0.3 s where it has not.
+        """
+        files = time_zones.files()
+        if not files:
+            say("this machine has no time zones, and so CONVERT_TZ knows none: install tzdata, then start again")
+        elif self._applied.get(TIME_ZONES) != time_zones.fingerprint(files):
+            self.execute(time_zones.as_sql(files))
+            self._note_applied(TIME_ZONES, time_zones.fingerprint(files))
+
+    def _execute_patiently(self, sql: str, patience: int) -> None:
+        """Run statements of which each waits that long for a lock. Raises Locked where one has waited in vain."""
+        holders = ""
+        with ThreadPoolExecutor() as pool:
+            done = pool.submit(self.execute, f"SET lock_wait_timeout = {patience}; {sql}")
+            while not wait([done], LOOK_SECONDS).done:
+                holders = self._holders() or holders
+        try:
+            done.result()
+        except Refusal as refusal:
+            if f"ERROR {LOCK_WAIT_TIMEOUT} " not in str(refusal):
+                raise
+            raise Locked(holders or "another session") from refusal
+
+    def _holders(self) -> str:
+        """For whom root's statements wait, in a few words; empty where it cannot be told (yet)."""
+        with contextlib.suppress(Refusal):
+            told = self.execute("SELECT id, user, host FROM locks.blocker")
+            rows = (line.split("\t") for line in told.splitlines()[1:])
+            return ", ".join(f"session {number} ({user} from {host})" for number, user, host in rows)
+        return ""
+
+    @property
+    def _applied(self) -> dict[str, str]:
+        """What was applied to this data directory last, by name, as digests."""
+        file = self.home / APPLIED
+        return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+    def _note_applied(self, name: str, digest: str) -> None:
+        (self.home / APPLIED).write_text(json.dumps(self._applied | {name: digest}, indent=1))
 
     def execute(self, sql: str) -> str:
         """Run statements as root and return what they print, tab-separated. Raises Refusal at the first error."""
@@ -169,6 +244,10 @@ class MariaDB(Server):
     def _certificate(self) -> dict[str, object]:
         key, certificate = self.home / "key.pem", self.home / "certificate.pem"
         return {"ssl-key": key, "ssl-cert": certificate} if key.is_file() and certificate.is_file() else {}
+
+
+def _digest(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()
 
 
 def _sql_of(file: Path) -> str:

@@ -117,7 +117,8 @@ def set_up(layout: Layout, servers: Servers, say: Say) -> None:
     with commands.together() as pool:
         topics = pool.submit(_make_topics, layout, say)
         servers.mariadb.wait_ready()
-        servers.mariadb.apply(ROOT / "sql")
+        servers.mariadb.apply(ROOT / "sql", say)
+        servers.mariadb.load_time_zones(say)
         for broker in servers.brokers:
             broker.wait_ready()
         topics.result()

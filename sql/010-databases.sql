@@ -1,4 +1,4 @@
--- The two databases. Every file here may be applied again at any time, as root, in the order of its number.
+-- The two databases of the shop. Every file here may be applied again at any time, as root, in the order of its number.
 -- Text is compared byte by byte and without padding (utf8mb4_nopad_bin): 'a' <> 'A', 'a' <> 'a '.
 
 CREATE DATABASE IF NOT EXISTS analytics CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin

@@ -1,7 +1,8 @@
 -- The KPIs: each is defined here, once, and read by the console, by people and by tools alike.
 --
--- A KPI looks at the last kpi_window seconds of broker time (kafka_timestamp). A view takes no parameter, so a
--- session variable is it:
+-- A KPI looks at the last kpi_window seconds of broker time (kafka_timestamp), up to now. After the clock was set back,
+-- what is stamped with a time to come counts once that time has come. A view takes no parameter, so a session variable
+-- is it:
 --     SET @kpi_window = 60;  SELECT * FROM kpi_funnel;
 -- Without one it is 600; more than that counts as 600, because a KPI must stay cheap.
 --
@@ -43,7 +44,7 @@ SELECT checkout_id,
        MAX(status = 'PaymentMethodSubmitted') AS payment,
        MAX(status = 'CheckoutSubmitted') AS submitted
 FROM checkout AS event FORCE INDEX (by_time)
-WHERE kafka_timestamp >= kpi_since()
+WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3)
   AND (status <> 'created'
        OR checkout_id BETWEEN kpi_first_id(kpi_since()) AND kpi_first_id(UTC_TIMESTAMP(3))
        OR NOT EXISTS (
@@ -62,7 +63,7 @@ SELECT order_id,
        MAX(status = 'SHIPPED') AS shipped,
        MAX(status = 'COMPLETED') AS completed
 FROM `order` AS event FORCE INDEX (by_time)
-WHERE kafka_timestamp >= kpi_since()
+WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3)
   AND (status <> 'NEW'
        OR order_id BETWEEN kpi_first_id(kpi_since()) AND kpi_first_id(UTC_TIMESTAMP(3))
        OR NOT EXISTS (
@@ -75,7 +76,7 @@ GROUP BY order_id;
 CREATE OR REPLACE VIEW order_placed_in_window AS
 SELECT order_id, kafka_timestamp, user_id, cart_id, address_id, total_amount, currency
 FROM `order` AS placed FORCE INDEX (by_time)
-WHERE kafka_timestamp >= kpi_since() AND status = 'NEW' AND NOT EXISTS (
+WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) AND status = 'NEW' AND NOT EXISTS (
   SELECT 1 FROM `order` AS earlier
   WHERE earlier.order_id = placed.order_id AND earlier.status = 'NEW'
     AND (earlier.kafka_timestamp, earlier.log_id, earlier.kafka_partition, earlier.kafka_offset)
@@ -204,6 +205,7 @@ FROM (
          COUNT(CASE WHEN EXISTS (
            SELECT 1 FROM `order` AS other
            WHERE other.user_id = customer.user_id AND other.status = 'NEW' AND other.order_id <> customer.order_id
+           AND other.kafka_timestamp <= UTC_TIMESTAMP(3)
          ) THEN 1 END) AS returning_customers
   FROM (SELECT user_id, MIN(order_id) AS order_id FROM order_placed_in_window GROUP BY user_id) AS customer
 ) AS counted;
@@ -218,23 +220,33 @@ FROM dead_letter
 LEFT JOIN checkout USING (log_id, kafka_partition, kafka_offset)
 LEFT JOIN `order` USING (log_id, kafka_partition, kafka_offset)
 LEFT JOIN fulfillment USING (log_id, kafka_partition, kafka_offset)
-WHERE dead_letter.received_at >= kpi_since()
+WHERE dead_letter.received_at BETWEEN kpi_since() AND UTC_TIMESTAMP(6)
 GROUP BY reason;
 
 -- kpi_events: one row per topic with the messages of the window, repeated ones included.
 --   per_second         their number over the time since the first of them: a window just begun is not diluted
 --   newest             broker time of the newest message stored, however old
---   freshness_seconds  now - newest: how far behind the figures are, or how long nothing has happened
+--   freshness_seconds  now - newest: how far behind the figures are, or how long nothing has happened; never negative
+--   ahead_seconds      how far the latest broker time lies ahead of now, or 0. More than a moment: the clock was set
+--                      back, and newest is the newest message up to now
 CREATE OR REPLACE VIEW kpi_events AS
 SELECT topic, events,
        COALESCE(events / GREATEST(1, TIMESTAMPDIFF(MICROSECOND, oldest, UTC_TIMESTAMP(6)) / 1e6), 0) AS per_second,
-       newest, TIMESTAMPDIFF(MICROSECOND, newest, UTC_TIMESTAMP(6)) / 1e6 AS freshness_seconds
+       newest, TIMESTAMPDIFF(MICROSECOND, newest, UTC_TIMESTAMP(6)) / 1e6 AS freshness_seconds,
+       GREATEST(0, COALESCE(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), latest) / 1e6, 0)) AS ahead_seconds
 FROM (
   SELECT 'checkout' AS topic, COUNT(*) AS events, MIN(kafka_timestamp) AS oldest,
-         (SELECT MAX(kafka_timestamp) FROM checkout) AS newest
-  FROM checkout WHERE kafka_timestamp >= kpi_since()
-  UNION ALL SELECT 'order', COUNT(*), MIN(kafka_timestamp), (SELECT MAX(kafka_timestamp) FROM `order`)
-  FROM `order` WHERE kafka_timestamp >= kpi_since()
-  UNION ALL SELECT 'fulfillment', COUNT(*), MIN(kafka_timestamp), (SELECT MAX(kafka_timestamp) FROM fulfillment)
-  FROM fulfillment WHERE kafka_timestamp >= kpi_since()
+         (SELECT MAX(kafka_timestamp) FROM checkout WHERE kafka_timestamp <= UTC_TIMESTAMP(3)) AS newest,
+         (SELECT MAX(kafka_timestamp) FROM checkout) AS latest
+  FROM checkout WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3)
+  UNION ALL
+  SELECT 'order', COUNT(*), MIN(kafka_timestamp),
+         (SELECT MAX(kafka_timestamp) FROM `order` WHERE kafka_timestamp <= UTC_TIMESTAMP(3)),
+         (SELECT MAX(kafka_timestamp) FROM `order`)
+  FROM `order` WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3)
+  UNION ALL
+  SELECT 'fulfillment', COUNT(*), MIN(kafka_timestamp),
+         (SELECT MAX(kafka_timestamp) FROM fulfillment WHERE kafka_timestamp <= UTC_TIMESTAMP(3)),
+         (SELECT MAX(kafka_timestamp) FROM fulfillment)
+  FROM fulfillment WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3)
 ) AS event;

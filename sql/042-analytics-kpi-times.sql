@@ -2,7 +2,8 @@
 -- What a window is, and who counts in it: 040-analytics-kpis.sql.
 --
 -- A step runs from the first message with the one status to the first with the other, by updated_at, or by
--- kafka_timestamp where a message does not tell updated_at. What is still open is as old as kafka_timestamp says.
+-- kafka_timestamp where a message does not tell updated_at. What is still open is as old as kafka_timestamp says. A
+-- step that ended before it began, because a clock was set back meanwhile, is not timed.
 -- STRAIGHT_JOIN: the few that the window holds come first; the optimizer overrates them and may start elsewhere.
 
 USE analytics;
@@ -19,13 +20,13 @@ WITH ended AS (
   SELECT 1 AS step_no,
          TIMESTAMPDIFF(MICROSECOND, MIN(created_at), MIN(COALESCE(updated_at, kafka_timestamp))) / 1e6 AS took
   FROM checkout FORCE INDEX (by_time)
-  WHERE kafka_timestamp >= kpi_since() AND status = 'CheckoutSubmitted'
+  WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) AND status = 'CheckoutSubmitted'
   GROUP BY checkout_id
   UNION ALL
   SELECT 2 AS step_no,
          TIMESTAMPDIFF(MICROSECOND, MIN(created_at), MIN(COALESCE(updated_at, kafka_timestamp))) / 1e6 AS took
   FROM `order` FORCE INDEX (by_time)
-  WHERE kafka_timestamp >= kpi_since() AND status = 'MERCHANT_ACCEPTED'
+  WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) AND status = 'MERCHANT_ACCEPTED'
   GROUP BY order_id
   UNION ALL
   SELECT 3 AS step_no, TIMESTAMPDIFF(
@@ -34,7 +35,7 @@ WITH ended AS (
            MIN(CASE WHEN event.status = 'SHIPPED' THEN COALESCE(updated_at, kafka_timestamp) END)
          ) / 1e6 AS took
   FROM (SELECT DISTINCT order_id FROM `order` FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_since() AND status = 'SHIPPED') AS entity
+        WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) AND status = 'SHIPPED') AS entity
   STRAIGHT_JOIN `order` AS event USING (order_id)
   WHERE event.status IN ('MERCHANT_ACCEPTED', 'SHIPPED')
   GROUP BY order_id
@@ -42,11 +43,11 @@ WITH ended AS (
   SELECT 4 AS step_no,
          TIMESTAMPDIFF(MICROSECOND, MIN(created_at), MIN(COALESCE(updated_at, kafka_timestamp))) / 1e6 AS took
   FROM fulfillment FORCE INDEX (by_time)
-  WHERE kafka_timestamp >= kpi_since() AND status = 'DELIVERED'
+  WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) AND status = 'DELIVERED'
   GROUP BY fulfillment_id
 ), ranked AS (
   SELECT step_no, took, CUME_DIST() OVER (PARTITION BY step_no ORDER BY took) AS part
-  FROM ended WHERE took IS NOT NULL
+  FROM ended WHERE took >= 0
 )
 SELECT step_no, step, COUNT(took) AS entities,
        MIN(CASE WHEN part >= 0.50 THEN took END) AS p50,
@@ -79,7 +80,7 @@ FROM (
            MIN(CASE WHEN status = 'SHIPPED' THEN kafka_timestamp END) AS shipped,
            MIN(CASE WHEN status = 'DISPUTED' THEN kafka_timestamp END) AS disputed
     FROM `order` FORCE INDEX (by_time)
-    WHERE kafka_timestamp >= kpi_open_since()
+    WHERE kafka_timestamp BETWEEN kpi_open_since() AND UTC_TIMESTAMP(3)
     GROUP BY order_id
     HAVING MAX(status = 'NEW') AND NOT MAX(status IN ('COMPLETED', 'CANCELLED'))
   ) AS reached
@@ -112,31 +113,32 @@ FROM (
   SELECT 'NEW' AS status, TIMESTAMPDIFF(MICROSECOND, COALESCE(began.updated_at, began.kafka_timestamp),
                                       COALESCE(ended.updated_at, ended.kafka_timestamp)) / 1e6 AS took
   FROM (SELECT order_id, updated_at, kafka_timestamp FROM `order` FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_open_since() AND status = 'MERCHANT_ACCEPTED'
+        WHERE kafka_timestamp BETWEEN kpi_open_since() AND UTC_TIMESTAMP(3) AND status = 'MERCHANT_ACCEPTED'
         ORDER BY kafka_timestamp DESC LIMIT 1000) AS ended
   STRAIGHT_JOIN `order` AS began USING (order_id) WHERE began.status = 'NEW'
   UNION ALL
   SELECT 'MERCHANT_ACCEPTED', TIMESTAMPDIFF(MICROSECOND, COALESCE(began.updated_at, began.kafka_timestamp),
                         COALESCE(ended.updated_at, ended.kafka_timestamp)) / 1e6
   FROM (SELECT order_id, updated_at, kafka_timestamp FROM `order` FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_open_since() AND status = 'SHIPPED'
+        WHERE kafka_timestamp BETWEEN kpi_open_since() AND UTC_TIMESTAMP(3) AND status = 'SHIPPED'
         ORDER BY kafka_timestamp DESC LIMIT 1000) AS ended
   STRAIGHT_JOIN `order` AS began USING (order_id) WHERE began.status = 'MERCHANT_ACCEPTED'
   UNION ALL
   SELECT 'SHIPPED', TIMESTAMPDIFF(MICROSECOND, COALESCE(began.updated_at, began.kafka_timestamp),
                         COALESCE(ended.updated_at, ended.kafka_timestamp)) / 1e6
   FROM (SELECT order_id, updated_at, kafka_timestamp FROM `order` FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_open_since() AND status = 'COMPLETED'
+        WHERE kafka_timestamp BETWEEN kpi_open_since() AND UTC_TIMESTAMP(3) AND status = 'COMPLETED'
         ORDER BY kafka_timestamp DESC LIMIT 1000) AS ended
   STRAIGHT_JOIN `order` AS began USING (order_id) WHERE began.status = 'SHIPPED'
   UNION ALL
   SELECT 'DISPUTED', TIMESTAMPDIFF(MICROSECOND, COALESCE(began.updated_at, began.kafka_timestamp),
                         COALESCE(ended.updated_at, ended.kafka_timestamp)) / 1e6
   FROM (SELECT order_id, updated_at, kafka_timestamp FROM `order` FORCE INDEX (by_time)
-        WHERE kafka_timestamp >= kpi_open_since() AND status = 'CANCELLED'
+        WHERE kafka_timestamp BETWEEN kpi_open_since() AND UTC_TIMESTAMP(3) AND status = 'CANCELLED'
         ORDER BY kafka_timestamp DESC LIMIT 1000) AS ended
   STRAIGHT_JOIN `order` AS began USING (order_id) WHERE began.status = 'DISPUTED'
-) AS step;
+) AS step
+WHERE took >= 0;
 
 -- kpi_stuck_order: open orders that have been in their status for too long, at most 100, the longest first.
 --   status   the status reached last

@@ -13,7 +13,7 @@ FROM (
          COUNT(CASE WHEN status = 'created' THEN 1 END) AS created,
          COUNT(CASE WHEN status = 'CheckoutSubmitted' THEN 1 END) AS submitted
   FROM checkout FORCE INDEX (by_time)
-  WHERE kafka_timestamp >= kpi_since() AND status IN ('created', 'CheckoutSubmitted')
+  WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) AND status IN ('created', 'CheckoutSubmitted')
   GROUP BY bucket
 ) AS counted;
 
@@ -31,7 +31,8 @@ FROM (
          COUNT(CASE WHEN status = 'CANCELLED' THEN 1 END) AS cancelled,
          COUNT(CASE WHEN status = 'COMPLETED' THEN 1 END) AS completed
   FROM `order` FORCE INDEX (by_time)
-  WHERE kafka_timestamp >= kpi_since() AND status IN ('NEW', 'DISPUTED', 'CANCELLED', 'COMPLETED')
+  WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3)
+    AND status IN ('NEW', 'DISPUTED', 'CANCELLED', 'COMPLETED')
   GROUP BY bucket
 ) AS counted;
 
@@ -59,13 +60,13 @@ SELECT TIMESTAMP '1970-01-01 00:00:00' + INTERVAL bucket * 10 SECOND AS at, topi
 FROM (
   SELECT TIMESTAMPDIFF(SECOND, '1970-01-01', kafka_timestamp) DIV 10 AS bucket,
          'checkout' AS topic, COUNT(*) AS events
-  FROM checkout WHERE kafka_timestamp >= kpi_since() GROUP BY bucket
+  FROM checkout WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) GROUP BY bucket
   UNION ALL SELECT TIMESTAMPDIFF(SECOND, '1970-01-01', kafka_timestamp) DIV 10 AS bucket,
          'order', COUNT(*)
-  FROM `order` WHERE kafka_timestamp >= kpi_since() GROUP BY bucket
+  FROM `order` WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) GROUP BY bucket
   UNION ALL SELECT TIMESTAMPDIFF(SECOND, '1970-01-01', kafka_timestamp) DIV 10 AS bucket,
          'fulfillment', COUNT(*)
-  FROM fulfillment WHERE kafka_timestamp >= kpi_since() GROUP BY bucket
+  FROM fulfillment WHERE kafka_timestamp BETWEEN kpi_since() AND UTC_TIMESTAMP(3) GROUP BY bucket
 ) AS counted;
 
 CREATE OR REPLACE VIEW kpi_events_minute AS

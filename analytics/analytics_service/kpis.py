@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from sqlalchemy import Connection, text
 
@@ -42,6 +42,8 @@ ALL: Mapping[str, str] = {
 
 MOST_STUCK = 100
 """kpi_stuck_order names no more."""
+CLOCK_SKEW = 1.0
+"""Seconds by which the clock of the broker may be ahead of that of the database."""
 MOST_CURRENCIES = 3
 """In the table, so that it keeps its height."""
 
@@ -79,8 +81,13 @@ def read(connection: Connection, window: int, lag: int | None, views: Mapping[st
 
 
 def table(kpis: Kpis) -> Group:
-    """The funnel, durations and revenue, and the other figures below them: 80 columns, some 24 lines."""
-    return Group(_funnel(kpis), "", _durations(kpis), "", _revenue(kpis), "", _figures(kpis))
+    """The funnel, durations and revenue, and the other figures below them: 80 columns, some 24 lines, and one more
+    where the clock was set back."""
+    shown: list[RenderableType] = [_funnel(kpis), "", _durations(kpis), "", _revenue(kpis), "", _figures(kpis)]
+    ahead = max(row["ahead_seconds"] for row in kpis.views["events"])
+    if ahead > CLOCK_SKEW:
+        shown.append(f"the clock went back: events are stored that lie up to {ahead:,.0f} s ahead of it")
+    return Group(*shown)
 
 
 def _table(first: str, *others: str) -> Table:

@@ -11,6 +11,7 @@ from analytics_service.ingest import Ingest
 from analytics_service.kafka import Broker
 from analytics_service.loader import Loader
 from analytics_service.streams import Streams
+from shop.edges.lock_watch import LockWatch
 from shop.edges.monitoring import SILENT_SECONDS, by_label
 from shop.runtime.errors import Unavailable
 
@@ -18,18 +19,23 @@ from shop.runtime.errors import Unavailable
 class Analytics:
     """The service, as it is watched."""
 
-    def __init__(self, ingest: Ingest, loader: Loader, broker: Broker, streams: Streams) -> None:
+    def __init__(self, ingest: Ingest, loader: Loader, broker: Broker, streams: Streams, locks: LockWatch) -> None:
         self._ingest = ingest
         self._loader = loader
         self._broker = broker
         self._streams = streams
+        self._locks = locks
 
     def health(self) -> Mapping[str, bool]:
         return {
             "assigned": bool(self._ingest.stored),
             "caught_up": self._ingest.stored is not None,
             "at_work": self._ingest.silent_for < SILENT_SECONDS and self._loader.failure is None,
+            "unblocked": self._locks.waits_for is None,
         }
+
+    def notes(self) -> Mapping[str, str]:
+        return {"waits_for": waits} if (waits := self._locks.waits_for) else {}
 
     def metrics(self) -> Iterable[Metric]:
         counts, seconds = self._loader.counts, self._loader.seconds

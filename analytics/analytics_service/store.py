@@ -13,16 +13,18 @@ from analytics_service.local_infile import MemoryConnection, serve_from_memory
 from analytics_service.recent import Recent
 from analytics_service.rows import COLUMNS, Child
 from shop.edges import database
+from shop.edges.database import LOCK_WAIT_TIMEOUT
 from shop.edges.settings import DatabaseSettings
 
 # A writer that was stopped in mid-transaction must free its locks within 15 s; its successor waits a little longer.
 # In the middle of a LOAD DATA, MariaDB 11.4 now and then waits for the time-out twice (seen: once in a hundred).
 _SESSION = (
-    "SET time_zone = '+00:00', idle_transaction_timeout = 15, net_read_timeout = 7, innodb_lock_wait_timeout = 20"
+    "SET time_zone = '+00:00', idle_transaction_timeout = 15, net_read_timeout = 7, innodb_lock_wait_timeout = 20, "
+    "lock_wait_timeout = 20"
 )
 REPLY_SECONDS = 30
 ATTEMPTS = 5
-LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+DEADLOCK = 1213
 DUPLICATE = 1062
 CARTS_REMEMBERED, ADDRESSES_REMEMBERED = 2_000, 1_000
 """Full within minutes at the default rate, so that they soon stop growing. Most carts are seen only once."""
@@ -106,7 +108,7 @@ class Store:
     def _store(self, batch: Batch, facts: Sequence[Fact], letters: Sequence[DeadLetter]) -> None:
         """Stores these facts and dead letters as the batch, in one transaction.
 
-        Tries ``ATTEMPTS`` times while another writer holds rows; without a pause, because each try waits by itself.
+        Tries ``ATTEMPTS`` times while somebody holds locks on it; without a pause, because each try waits by itself.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -119,7 +121,7 @@ class Store:
             except DBAPIError as error:
                 if database.error_code(error) not in {LOCK_WAIT_TIMEOUT, DEADLOCK} or attempt == ATTEMPTS:
                     raise
-                log.warning("another writer holds rows, trying again", attempt=attempt, reason=str(error.orig))
+                log.warning("somebody holds locks, trying again", attempt=attempt, reason=str(error.orig))
         # Not before the commit: what is rolled back is not stored.
         self._carts.add(carts)
         self._addresses.add(addresses)

@@ -19,6 +19,8 @@ class Figure:
 OWN_SLOT = Figure("kill -9, started again in its slot", 5.0)
 OTHER_SLOT = Figure("kill -9, another slot takes over", 10 + 10 + 3.0)
 """Session and transaction time-out, and three seconds."""
+READER_ENDED = Figure("a reader holds locks, and is ended", 30 + 5.0)
+"""What storing waits before it ends the session, and five seconds."""
 SERVER_BACK = Figure("Kafka or MariaDB is back", 15.0)
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaos.faults.fault import SERVER_BACK, Fault
+from chaos.faults.fault import READER_ENDED, SERVER_BACK, Fault
 from chaos.proxy import Proxy
 from chaos.stage import SERVICES, Stage
 from local.server import Server
@@ -176,6 +176,30 @@ class KillConnections(Fault):
 
     def strike(self, stage: Stage) -> None:
         stage.mariadb.execute("KILL USER analytics")
+
+
+@dataclass(frozen=True)
+class HoldLocks(Fault):
+    """A reader counts the rows of a fact table in a SERIALIZABLE transaction, and goes to lunch: nothing is added to
+    the table until its session is ended. Recovery counts from when it holds the locks."""
+
+    figure = READER_ENDED
+    table: str
+
+    def __str__(self) -> str:
+        return f"a reader holds locks on table {self.table}"
+
+    @property
+    def judged(self) -> Sequence[str]:
+        return ["analytics"]
+
+    def strike(self, stage: Stage) -> None:
+        session = stage.tables.session()
+        with session.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+            cursor.execute("BEGIN")
+            cursor.execute(f"SELECT COUNT(*) FROM `{self.table}`")
+        stage.idle.append(session)
 
 
 @dataclass(frozen=True)

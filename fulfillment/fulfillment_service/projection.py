@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shop.contract.events import Fulfillment, parse
 from shop.contract.lifecycle import FULFILLMENT, FulfillmentStatus
-from shop.edges.database import explain, wait_until_ready
+from shop.edges.database import create, explain, wait_until_ready
 from shop.edges.settings import DatabaseSettings
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity
@@ -33,12 +33,24 @@ SHOWN = text("SELECT fulfillment_id, status FROM fulfillment WHERE fulfillment_i
 )
 
 
+_SESSION = "SET time_zone = '+00:00', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5"
+REPLY_SECONDS = 10
+"""Longer than the server waits for a lock: it is the server that gives up, and leaves no statement behind."""
+
+
+def writer(settings: DatabaseSettings) -> Engine:
+    """An engine for a ``FulfillmentTable``."""
+    return create(settings, init_command=_SESSION, read_timeout=REPLY_SECONDS)
+
+
 class FulfillmentTable:
     """Writes the events that the service reads back from its own topic, never what is not published yet."""
 
     def __init__(self, engine: Engine, settings: DatabaseSettings) -> None:
         self._engine = engine
         self._settings = settings
+        self.batches = 0
+        """How many were stored."""
 
     def wait_until_ready(self, stop: Callable[[], bool]) -> None:
         """Blocks until the database answers; raises UserError when it refuses the service."""
@@ -53,6 +65,7 @@ class FulfillmentTable:
                 rows = [_row(event) for event in _news(connection, events)]
                 if rows:
                     connection.execute(STORE, rows)
+            self.batches += 1
         except DBAPIError as error:
             raise explain(error, self._settings) from None
 

@@ -1,8 +1,11 @@
 """What the database cannot do for a while: nothing is stored, the reason is said, and later all is stored, once."""
 
 import contextlib
+import http.client
+import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from analytics_service import ingest, kafka
@@ -19,6 +23,7 @@ from analytics_service.loader import Loader
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.store import Collision, Store
 from analytics_service.streams import Streams
+from local.server import free_port
 from shop.contract.lifecycle import TOPICS
 from shop.runtime.errors import Unavailable
 from tests.analytics.business import life, lives
@@ -166,3 +171,46 @@ def test_a_consumer_that_is_given_nothing_for_good_is_left_behind_and_another_on
         wait(lambda: service.done() or shop.count() == published, "everything")
     assert next(kinds, None) is None
     shop.verify()
+
+
+def test_a_reader_who_goes_to_lunch_with_locks_is_told_by_health_and_ended_after_half_a_minute(
+    shop: Shop, record_property: Callable[[str, object], None]
+) -> None:
+    published = shop.topics.publish(lives(range(20)))
+    port = free_port()
+    service = shop.start(HTTP_PORT=port)
+    shop.wait_for(published)
+    wait(lambda: health(port)[0] == 200, "a healthy service")
+    with shop.engine().connect() as reader:
+        reader.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        reader.exec_driver_sql("SELECT COUNT(*) FROM checkout")
+        session = f"session {reader.exec_driver_sql('SELECT CONNECTION_ID()').scalar_one()} (user from ::1:"
+        began = time.monotonic()
+        published += shop.topics.publish(lives(range(20, 40)))
+        wait(lambda: health(port)[0] == 503, "the answer that it is not well")
+        told = health(port)[1]
+        assert (told["unblocked"], str(told["waits_for"]).startswith(session)) == (False, True)
+        wait(lambda: service.says("ended the session that storing waited for"), "the end of the session", 40)
+        shop.wait_for(published, 5)
+        took = time.monotonic() - began
+        record_property("seconds that storing waited for a reader who had gone to lunch", round(took, 1))
+        assert 30 <= took < 35
+        with pytest.raises(DBAPIError):
+            reader.exec_driver_sql("SELECT 1")
+        reader.invalidate()
+    wait(lambda: health(port) == (200, {name: True for name in told if name != "waits_for"}), "a healthy service")
+    shop.verify()
+    service.stop()
+
+
+def health(port: int) -> tuple[int, dict[str, object]]:
+    """The status and the answer of /health; status 0 while nobody answers."""
+    connection = http.client.HTTPConnection("::1", port, timeout=10)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        return answer.status, json.load(answer)
+    except OSError:
+        return 0, {}
+    finally:
+        connection.close()

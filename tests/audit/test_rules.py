@@ -1,5 +1,6 @@
 """Each rule is broken once, and the auditor names it, at its place, and nothing else."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -237,6 +238,37 @@ def test_an_effect_before_its_cause(world: World) -> None:
     world.wait(5)
     world.live(1, FulfillmentStatus.DELIVERED)
     assert world.broken() == {"cause": [place]}
+
+
+@pytest.mark.parametrize("seconds", [5, 20, 3600, 86_400])
+def test_a_clock_that_was_set_back_between_cause_and_effect_breaks_no_rule(world: World, seconds: float) -> None:
+    """What came first is known by no time then. Afterwards it is again. A step that is short is seen only where a
+    partition has messages from right before it and right after it, whichever partition that is."""
+    world.live(1, *ACCEPTED)
+    world.live(2, *SHIPPED)
+    world.live(3, *DROPPED_OUT)
+    world.wait(-seconds - 1)
+    world.live(6, *DROPPED_OUT)
+    world.live(1, *COMPLETED[len(ACCEPTED) :])
+    world.live(2, *COMPLETED[len(SHIPPED) :])
+    world.wait(2 * seconds)
+    report = world.audit()
+    assert report.clean, report
+    assert any(re.search("the broker's clock was set back by .* s", note) for note in report.notes)
+    world.live(4, *SHIPPED)
+    place = world.live(4, OrderStatus.COMPLETED)[0]
+    world.wait(5)
+    world.live(4, FulfillmentStatus.DELIVERED)
+    assert world.broken() == {"cause": [place]}
+
+
+def test_a_clock_that_was_set_forward_and_back_breaks_no_rule(world: World) -> None:
+    world.live(1, *ACCEPTED)
+    world.wait(3600)
+    world.live(1, FulfillmentStatus.SHIPPED, OrderStatus.SHIPPED)
+    world.wait(-3600)
+    world.live(1, *COMPLETED[len(SHIPPED) :])
+    assert world.audit().clean
 
 
 def test_services_act_on_illegal_messages_too(world: World) -> None:

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -143,6 +145,21 @@ class Stack:
             return 0
         assert row is not None
         return int(row[0] or 0)
+
+    def reader(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+        """A session of `user` at MariaDB's own address."""
+        return pymysql.connect(host=MARIADB, user="user", password="userpw", database="analytics")
+
+    def health(self, service: str) -> str:
+        """What /health of a service answers, whether it is well or not; empty while nobody answers."""
+        address, port = FRONTS[service]
+        try:
+            with urllib.request.urlopen(f"http://[{PREFIX}{address}]:{port}/health", timeout=10) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as not_well:
+            return not_well.read().decode()
+        except OSError:
+            return ""
 
     def completed(self) -> int:
         """How many orders are COMPLETED, as far as analytics has stored it."""

@@ -5,7 +5,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pymysql
 import pytest
@@ -81,6 +83,48 @@ def test_clients_outside_reach_kafka_and_mariadb_at_the_published_ports(stack: S
     assert outside.list_consumer_groups(request_timeout=20).result().valid
     with pymysql.connect(host=host, port=stack.mariadb_port, user="user", password="userpw") as connection:
         connection.ping()
+
+
+def test_a_reader_sees_the_columns_of_every_table_and_view(stack: Stack) -> None:
+    with stack.reader() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        for (table,) in cursor.fetchall():
+            assert cursor.execute(f"DESC `{table}`") > 0
+        cursor.execute(
+            "SELECT table_name, COUNT(*) FROM information_schema.columns WHERE table_schema = 'analytics' GROUP BY 1"
+        )
+        told = dict(cursor.fetchall())
+    assert len(told) > 30
+
+
+def test_times_are_converted_as_on_this_machine(stack: Stack) -> None:
+    zones = {"Europe/Berlin": (1_743_296_399, 1_743_296_400, 1_761_440_400), "America/New_York": (1_710_054_000,)}
+    with stack.reader() as connection, connection.cursor() as cursor:
+        for zone, moments in zones.items():
+            for at in moments:
+                moment = datetime.fromtimestamp(at, UTC)
+                cursor.execute("SELECT CONVERT_TZ(%s, '+00:00', %s)", (f"{moment:%Y-%m-%d %H:%M:%S}", zone))
+                (told,) = cursor.fetchone() or ("",)
+                assert str(told) == f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+
+
+def test_a_reader_who_goes_to_lunch_with_locks_is_named_and_ended(stack: Stack, record_property: Record) -> None:
+    with stack.reader() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT COUNT(*) FROM checkout")
+        cursor.execute("SELECT CONNECTION_ID()")
+        (session,) = cursor.fetchone() or (0,)
+        began = time.monotonic()
+        wait_until(
+            lambda: f'"waits_for": "session {session} (user from ' in stack.health("analytics"), "the word", 30
+        )
+        wait_until(lambda: "waits_for" not in stack.health("analytics"), "the end of the wait", 60)
+        record_property("seconds that storing waited for a reader", round(time.monotonic() - began, 1))
+        assert "ended the session that storing waited for" in stack.compose("logs", "--no-color", "analytics")
+        with pytest.raises(pymysql.MySQLError):
+            cursor.execute("SELECT 1")
+    stack.wait_for_more_completed()
 
 
 def test_root_does_not_come_from_the_network(stack: Stack) -> None:

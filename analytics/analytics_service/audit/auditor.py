@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 from analytics_service.audit.entries import ProjectedRow, entry_of, entry_of_row, read
 from analytics_service.audit.family import Family
 from analytics_service.audit.history import TABLE_ROW, History
-from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Pair, Range, is_clean
+from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Message, Pair, Range, is_clean
 from analytics_service.audit.report import Coordinates, Report, Violation
-from analytics_service.audit.rules import FAMILY_RULES, FORGOTTEN_RULES, Terms
+from analytics_service.audit.rules import FAMILY_RULES, FORGOTTEN_RULES, SetBack, Terms
 
 RULES: Mapping[str, str] = {
     rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in (*MESSAGE_RULES, *FAMILY_RULES)
@@ -77,6 +78,32 @@ class Horizon:
         self.of_partition[partition] = max(to, self.of_partition.get(partition, float("-inf")))
 
 
+class Clock:
+    """When the broker's clock was set back: in a partition its times never fall otherwise."""
+
+    def __init__(self) -> None:
+        self.set_back: list[SetBack] = []
+        self._latest: dict[tuple[str, int], int] = {}
+
+    def add(self, of: Range, messages: Sequence[Message]) -> None:
+        """Takes in consecutive messages of a range."""
+        times = [message.time for message in messages if message.broker_time]
+        if not times:
+            return
+        times.insert(0, self._latest.get((of.topic, of.partition), times[0]))
+        self._latest[of.topic, of.partition] = times[-1]
+        if times != sorted(times):
+            for before, after in pairwise(times):
+                if after < before:
+                    self._note(SetBack(before, after))
+
+    def _note(self, new: SetBack) -> None:
+        """What overlaps is one step, seen in several partitions."""
+        apart = [one for one in self.set_back if one.before < new.after or new.before < one.after]
+        same = [one for one in self.set_back if one not in apart] + [new]
+        self.set_back = [*apart, SetBack(max(one.before for one in same), min(one.after for one in same))]
+
+
 class Auditor:
     """Judges one source once, by ``terms``. What it finds is added to ``report``."""
 
@@ -101,13 +128,14 @@ class Auditor:
         self._report.close(time.monotonic() - began)
 
     def _read(self, history: History) -> None:
-        horizon, ranges, anew = Horizon(), self._source.ranges, self._source.anew
+        horizon, clock, ranges, anew = Horizon(), Clock(), self._source.ranges, self._source.anew
         total, done = sum(one.end - one.start for one in ranges), 0
         for one in ranges:
             first: int | None = None
             for chunk in self._source.chunks(one):
                 if first is None and chunk.messages:
                     first = chunk.messages[0].time
+                clock.add(one, chunk.messages)
                 self._compare(one, chunk, history)
                 self._report.messages += len(chunk.messages)
                 if chunk.messages:
@@ -119,7 +147,11 @@ class Auditor:
                 self._hidden(one)
         if total:
             self._progress("reading", total, total)
-        self._terms = replace(self._terms, horizons=horizon.close({one.partition for one in ranges}))
+        horizons = horizon.close({one.partition for one in ranges})
+        self._terms = replace(self._terms, horizons=horizons, set_back=clock.set_back)
+        for back in clock.set_back:
+            seconds = (back.before - back.after) / 1000
+            self._report.note(f"the broker's clock was set back by {seconds:,.1f} s: no cause is judged across that")
         shortened = sum(one.start > 0 for one in ranges)
         if shortened:
             self._report.note(f"{shortened} partitions do not hold their first messages any more")

@@ -5,8 +5,9 @@ A fault is named by the one rule that is nearest to its cause: an event off the 
 ``legal`` (and by ``partition``), and the other rules look at the path only.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from analytics_service.audit.family import STEPS, Family, Life, Pending
@@ -19,6 +20,13 @@ CLOCK_SKEW = 1000
 Fault = tuple[Entry, str]
 
 
+class SetBack(NamedTuple):
+    """The broker's clock was set back: after a message with the time ``before`` came one with the time ``after``."""
+
+    before: int
+    after: int
+
+
 @dataclass(frozen=True)
 class Terms:
     """What an audit judges by. Times are in milliseconds."""
@@ -28,6 +36,8 @@ class Terms:
     settled: bool = False
     horizons: Mapping[int, float] | None = None
     """Per partition: families that began before this are forgotten, because something of them may be gone."""
+    set_back: Sequence[SetBack] = ()
+    """When the broker's clock was set back."""
 
     def overdue(self, since: Entry) -> bool:
         """Whether what should follow this should have come by now."""
@@ -35,6 +45,11 @@ class Terms:
 
     def age(self, entry: Entry) -> int:
         return self.now - entry.time
+
+    def comparable(self, early: int, late: int) -> bool:
+        """Whether the broker's times tell which of two messages came first: not where its clock was set back between
+        them, so that the time of the one that came first is the later one."""
+        return not any(early < back.before and late > back.after for back in self.set_back)
 
     def forgotten(self, family: Family) -> bool:
         """Whether the history of a family may have begun before what the topics still hold."""
@@ -109,7 +124,7 @@ def fulfillment(family: Family, terms: Terms) -> Iterator[Fault]:
     yield from _missing(family, terms, family.fulfillment)
 
 
-def cause(family: Family, _: Terms) -> Iterator[Fault]:
+def cause(family: Family, terms: Terms) -> Iterator[Fault]:
     """What follows from another topic's event comes after it: NEW after CheckoutSubmitted, the fulfillment's SHIPPED
     after MERCHANT_ACCEPTED, the order's SHIPPED after that, then DELIVERED, then COMPLETED."""
     for step in STEPS:
@@ -123,8 +138,9 @@ def cause(family: Family, _: Terms) -> Iterator[Fault]:
                 if status is not family.lives[step.topic].lifecycle.first and not effect.flags & RECENT:
                     yield effect, f"{effect.name} is {status}, but there is no {step.cause_topic} {step.cause}"
             elif all(one.flags & effect.flags & BROKER_TIME for one in causes):
-                early = min(one.time for one in causes) - effect.time
-                if early > CLOCK_SKEW:
+                caused = min(one.time for one in causes)
+                early = caused - effect.time
+                if early > CLOCK_SKEW and terms.comparable(effect.time, caused):
                     yield (
                         effect,
                         f"{effect.name} is {status} {early} ms before the {step.cause_topic} is {step.cause}",

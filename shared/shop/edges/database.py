@@ -11,6 +11,7 @@ from shop.runtime.errors import Unavailable, UserError
 
 CONNECT_SECONDS = 5
 REPLY_SECONDS = 60
+LOCK_WAIT_TIMEOUT = 1205
 
 _WHAT_TO_DO: Mapping[int, str] = {
     1044: "grant it (sql/), or set MARIADB_USER and MARIADB_DATABASE",
@@ -18,6 +19,8 @@ _WHAT_TO_DO: Mapping[int, str] = {
     1049: "set MARIADB_DATABASE, or load sql/ first",
     1142: "grant it (sql/)",
     1146: "load sql/ first",
+    1305: "load sql/ first",
+    1370: "grant it (sql/)",
     1698: "set MARIADB_USER and MARIADB_PASSWORD",
     3159: "set MARIADB_TLS=1",
 }
@@ -68,7 +71,8 @@ def explain(error: DBAPIError, settings: DatabaseSettings) -> Unavailable | User
     if code in _WHAT_TO_DO:
         reason = str(error.orig.args[1]) if error.orig else str(error)
         return UserError(f"MariaDB at {address(settings)} refuses: {reason}; {_WHAT_TO_DO[code]}")
-    return Unavailable(f"MariaDB at {address(settings)} does not answer: {error.orig}")
+    happens = "keeps us waiting for a lock" if code == LOCK_WAIT_TIMEOUT else "does not answer"
+    return Unavailable(f"MariaDB at {address(settings)} {happens}: {error.orig}")
 
 
 def wait_until_ready(

@@ -38,6 +38,9 @@ class Observed(Protocol):
     def health(self) -> Mapping[str, bool]:
         """What has to be true of it, by name: assigned, caught_up, at_work."""
 
+    def notes(self) -> Mapping[str, str]:
+        """What a person should know of it besides, by name; mostly nothing."""
+
 
 def serve(settings: MonitoredSettings, service: str, observed: Observed) -> None:
     """Answers at HTTP_HOST and HTTP_PORT until the process ends; not at all where the port is 0. A port that is taken
@@ -87,7 +90,7 @@ def _application(registry: CollectorRegistry, observed: Observed) -> WSGIApplica
             return _respond(start_response, HTTPStatus.NOT_FOUND, {"there is": ["/health", "/metrics"]})
         health = observed.health()
         status = HTTPStatus.OK if all(health.values()) else HTTPStatus.SERVICE_UNAVAILABLE
-        return _respond(start_response, status, health)
+        return _respond(start_response, status, {**health, **observed.notes()})
 
     return answer
 

@@ -1,6 +1,7 @@
 """What a publishing service tells of itself; see docs/monitoring.md."""
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
@@ -16,20 +17,37 @@ from shop.runtime.watchdog import Watchdog
 REFUSED = ("invalid", "illegal", "orphan", "unproved", "let_go")
 
 
+class Locks(Protocol):
+    """Who watches over the locks of a projection's database: a ``LockWatch``."""
+
+    def start(self) -> None:
+        """Watches from now on."""
+
+    @property
+    def waits_for(self) -> str | None:
+        """For whom storing waits; None: for nobody."""
+
+
 class Publisher:
     """A service on the runtime, as it is watched."""
 
-    def __init__(self, processor: Processor, log: Log, watchdog: Watchdog) -> None:
+    def __init__(self, processor: Processor, log: Log, watchdog: Watchdog, locks: Locks | None = None) -> None:
         self._processor = processor
         self._log = log
         self._watchdog = watchdog
+        self._locks = locks
 
     def health(self) -> Mapping[str, bool]:
-        return {
+        conditions = {
             "assigned": bool(self._log.assignment()),
             "caught_up": self._processor.live,
             "at_work": self._watchdog.silent_for < SILENT_SECONDS,
         }
+        return conditions if self._locks is None else conditions | {"unblocked": self._locks.waits_for is None}
+
+    def notes(self) -> Mapping[str, str]:
+        waits = self._locks and self._locks.waits_for
+        return {"waits_for": waits} if waits else {}
 
     def metrics(self) -> Iterable[Metric]:
         processor, counts = self._processor, self._processor.counts

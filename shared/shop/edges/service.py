@@ -9,7 +9,7 @@ from shop.contract.rules import Rules
 from shop.edges import logging as service_logging
 from shop.edges import monitoring
 from shop.edges.process import Stop, tune_interpreter
-from shop.edges.publisher import Publisher
+from shop.edges.publisher import Locks, Publisher
 from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka import KafkaLog
@@ -41,8 +41,12 @@ def serve(
     *,
     source: Source | None = None,
     projection: Projection | None = None,
+    locks: Locks | None = None,
 ) -> None:
-    """Runs a service until SIGTERM or Ctrl-C. Raises UserError for what only a person can mend."""
+    """Runs a service until SIGTERM or Ctrl-C. Raises UserError for what only a person can mend.
+
+    ``locks`` watches over the database of the projection.
+    """
     stop = Stop()
     clock = SystemClock()
     client_logger = service_logging.configure(settings, rules.topic, clock.elapsed)
@@ -75,9 +79,11 @@ def serve(
         accept_loss=settings.accept_loss,
         heartbeat=watchdog.beat,
     )
-    monitoring.serve(settings, rules.topic, Publisher(processor, kafka, watchdog))
+    monitoring.serve(settings, rules.topic, Publisher(processor, kafka, watchdog, locks))
     if projection is not None:
         projection.wait_until_ready(stop)
+    if locks is not None:
+        locks.start()
     kafka.open(stop)
     watchdog.start()
     tune_interpreter()
