@@ -1,14 +1,11 @@
 """What a message becomes: a fact, or a dead letter where it is no valid event."""
 
 import confluent_kafka as ck
-import structlog
 
 from analytics_service.batch import Batch, dead_letter, fact
 from analytics_service.dead_letters import reason_of
 from analytics_service.rows import milliseconds
 from analytics_service.streams import Partition
-
-log = structlog.get_logger()
 
 
 class Decoder:
@@ -26,9 +23,7 @@ class Decoder:
             timestamp = self._timestamp(message)
             batch.facts.append(fact(table, log_id, number, offset, timestamp, message.value(), message))
         except ValueError as error:
-            letter = dead_letter(message, log_id, timestamp, reason_of(error))
-            log.warning("dead letter", table=table, partition=number, offset=offset, reason=letter.reason)
-            batch.letters.append(letter)
+            batch.letters.append(dead_letter(message, log_id, timestamp, reason_of(error)))
 
     def _timestamp(self, message: ck.Message) -> str:
         kind, unix_ms = message.timestamp()

@@ -83,7 +83,6 @@ class Store:
         if reason is None:
             return list(facts), []
         if len(facts) == 1:
-            log.error("row refused", table=facts[0].table, reason=reason)
             return [], [(facts[0], reason)]
         middle = len(facts) // 2
         taken, refused = self.sift(facts[:middle])
@@ -122,9 +121,12 @@ class Store:
                 if database.error_code(error) not in {LOCK_WAIT_TIMEOUT, DEADLOCK} or attempt == ATTEMPTS:
                     raise
                 log.warning("somebody holds locks, trying again", attempt=attempt, reason=str(error.orig))
-        # Not before the commit: what is rolled back is not stored.
+        # Not before the commit: what is rolled back is not stored, and is read and said again.
         self._carts.add(carts)
         self._addresses.add(addresses)
+        for one in letters:
+            table = batch.tables[one.log_id]
+            log.warning("dead letter", table=table, partition=one.partition, offset=one.offset, reason=one.reason)
 
     def _load(self, connection: Connection, facts: Sequence[Fact]) -> Children:
         """Stores these facts; returns the carts and addresses that are stored once this is committed."""

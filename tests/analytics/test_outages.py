@@ -56,13 +56,15 @@ def test_while_the_disk_is_full_nothing_is_stored_and_afterwards_everything_once
     before = shop.count(*tables)
     reason = f"MariaDB at [::1]:{shop.mariadb_port}/{shop.database} does not answer: ({code}, 'the disk is full')"
     with full(shop, code):
-        published += shop.topics.publish(lives(range(20, 120)))
+        published += 10 + shop.topics.publish(lives(range(20, 120)))
+        shop.topics.produce([("checkout", None, b"no event")] * 10)
         wait(lambda: service.output().count(reason) > 2 or service.process.poll() is not None, "the reason, again")
         assert service.process.poll() is None
         assert shop.count(*tables) == before
     shop.wait_for(published)
     shop.verify()
     service.stop()
+    assert service.output().count("] dead letter ") == 10, "each is said once, when it is stored"
 
 
 def test_a_rebalance_while_the_database_is_slow_stalls_nothing(shop: Shop) -> None:
