@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from local.environment import chosen
 from local.errors import Refusal
 
 HOST = "::1"
@@ -31,9 +32,9 @@ class Server(abc.ABC):
 
     def __init__(self, name: str, home: Path, port: int, log: Path | None) -> None:
         self.name = name
-        self.home = home.absolute()
+        self.home = home.resolve()
         self.port = port
-        self.log = (log or self.home / f"{self.name}.log").absolute()
+        self.log = (log or self.home / f"{self.name}.log").resolve()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,8 +49,18 @@ class Server(abc.ABC):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the server's environment has besides this process's."""
+        """What the server's environment has besides what is chosen for all."""
         return {}
+
+    @property
+    @abc.abstractmethod
+    def folder(self) -> Path:
+        """Where it runs. Its paths are told from there: that of the checkout may have letters that a setting takes for
+        something else, such as a comma."""
+
+    def told(self, path: Path) -> str:
+        """That path, from its folder."""
+        return os.path.relpath(path, self.folder)
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -78,7 +89,8 @@ class Server(abc.ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self.environment,
+                cwd=self.folder,
+                env=chosen() | self.environment,
                 start_new_session=True,
             )
 
