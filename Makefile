@@ -8,7 +8,7 @@ SEED ?= 1
 # Whatever else the shell exports, for a Python, Java, client or shell of its own, is not for ours.
 PASSED := $(shell sed '/^[^A-Za-z]/d' local/environment.txt)
 ifdef LD_LIBRARY_PATH
-PASSED := $(if $(shell env -u LD_LIBRARY_PATH $(PYTHON) -c 'print(1)' 2>&-),$(filter-out LD_LIBRARY_PATH,$(PASSED)),$(PASSED))
+PASSED := $(if $(shell env -u LD_LIBRARY_PATH $(PYTHON) -I -c 'print(1)' 2>/dev/null),$(filter-out LD_LIBRARY_PATH,$(PASSED)),$(PASSED))
 endif
 unexport $(filter-out $(PASSED),$(.VARIABLES))
 export LC_ALL := C.UTF-8

@@ -179,6 +179,9 @@ for topic in ${OPEN_TOPICS//,/ }; do
     [[ " ${TOPICS[*]} " == *" $topic "* ]] || fail "OPEN_TOPICS names '$topic': give some of $(join "${TOPICS[@]}")."
 done
 
+if [[ $BOOTSTRAP == \[* && -d /proc/net && ! $(cat /proc/net/if_inet6 2>/dev/null) ]]; then
+    fail "BOOTSTRAP is $BOOTSTRAP and IPv6 is off here: switch it on (for containers see docs/docker.md)."
+fi
 work=$(mktemp -d) || fail "no temporary folder can be made in ${TMPDIR:-/tmp}: set TMPDIR to a folder of your own."
 trap 'rm -rf "$work"' EXIT
 cat >"$work/login" <<EOF

@@ -13,7 +13,7 @@ OF_A_NETWORK = ("-Djavax.net.ssl.", "-Dhttp.", "-Dhttps.", "-Djava.net.", "-Dsoc
 
 def chosen() -> dict[str, str]:
     """What environment.txt names of this process's own, and the locale. TMPDIR is a folder that can be used."""
-    passed = {name: value for name, value in os.environ.items() if _is_named(name)}
+    passed = {name: value for name, value in os.environ.items() if is_named(name)}
     passed.pop("JAVA_TOOL_OPTIONS", None)
     if "TMPDIR" in passed:
         passed["TMPDIR"] = tempfile.gettempdir()
@@ -27,7 +27,8 @@ def for_maven() -> dict[str, str]:
     return {"MAVEN_OPTS": " ".join([os.environ.get("MAVEN_OPTS", ""), *network]).strip()}
 
 
-def _is_named(name: str) -> bool:
+def is_named(name: str) -> bool:
+    """Whether environment.txt names this variable."""
     exact, beginnings = _names()
     return name in exact or name.startswith(beginnings)
 

@@ -132,7 +132,7 @@ class MariaDB(Server):
         return done.stdout
 
     def _mariadbd(self) -> list[str]:
-        command = [str(self._binaries.mariadbd), f"--defaults-file={self.told(SETTINGS)}", "--datadir=."]
+        command = [str(self._binaries.mariadbd), "--no-defaults", *_shared_settings(), "--datadir=."]
         if self._binaries.system_tables:
             share = self._binaries.system_tables
             command += [f"--basedir={self.told(share.parent)}", f"--lc-messages-dir={self.told(share)}"]
@@ -179,6 +179,13 @@ class MariaDB(Server):
         if not (key.is_file() and certificate.is_file()):
             return {}
         return {"ssl-key": self.told(key), "ssl-cert": self.told(certificate)}
+
+
+def _shared_settings() -> list[str]:
+    """Those of mariadb.cnf, as arguments: MariaDB reads no file that everybody may write, as on a disk of Windows."""
+    lines = SETTINGS.read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line and line[0] not in "#[")
+    return [f"--{name.strip()}{equals}{value.strip()}" for name, equals, value in pairs]
 
 
 def _sql_of(file: Path) -> str:

@@ -13,10 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from local import ipv6
 from local.environment import chosen
 from local.errors import Refusal
 
-HOST = "::1"
+HOST = ipv6.LOOPBACK
 STOP_WITHIN = 30.0  # seconds from SIGTERM to SIGKILL; a server that is well needs less than one
 
 
@@ -55,8 +56,8 @@ class Server(abc.ABC):
     @property
     @abc.abstractmethod
     def folder(self) -> Path:
-        """Where it runs. Its paths are told from there: that of the checkout may have letters that a setting takes for
-        something else, such as a comma."""
+        """Where it runs. Paths are told it from there: that of the checkout may have letters, such as a comma, that a
+        setting takes for something else."""
 
     def told(self, path: Path) -> str:
         """That path, from its folder."""
@@ -158,7 +159,8 @@ def free_port() -> int:
 
 
 def require_free(port: int, name: str, setting: str) -> None:
-    """Raise Refusal where somebody listens on the port already, on this address or on all."""
+    """Raise Refusal where somebody listens on the port already, on this address or on all; or where IPv6 is off."""
+    ipv6.require()
     with socket.socket(socket.AF_INET6) as probe:
         # As the servers do: a connection of an earlier run that is not quite over is no reason to refuse.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
