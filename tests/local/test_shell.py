@@ -13,6 +13,7 @@ from local import environment
 from local.paths import LONGEST
 from tests.local import hostile
 from tests.local.checkout import SERVICES, Checkout, refusal
+from tests.locales import in_locale
 
 NAME = 'Müller, it\'s "100%d" #1; & [a](c) `d` * ? \\ = ~ 日本😀 '
 SETS_ITSELF = {"PYTHONUNBUFFERED", "KAFKA_BOOTSTRAP", "MARIADB_HOST", "MARIADB_PORT", "LC_ALL"}
@@ -34,7 +35,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     checkout.end_all()
 
 
-def by_hand(checkout: Checkout, *command: str) -> str:
+def by_hand(checkout: Checkout, *command: str, **environment: str) -> str:
     """What it prints, called by a person in that shell."""
     # The broken library would already break the shell's own programs.
     own = checkout.environment | {
@@ -42,7 +43,9 @@ def by_hand(checkout: Checkout, *command: str) -> str:
         "TMPDIR": "/tmp",
         "BOOTSTRAP": f"[::1]:{checkout.kafka_port + 2}",
     }
-    done = subprocess.run(command, cwd=checkout.home, env=own, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=checkout.home, env=own | environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -76,6 +79,15 @@ def test_the_client_comes_in_and_speaks_utf_8(checkout: Checkout) -> None:
 
 def test_init_kafka_goes_by_the_settings_alone(checkout: Checkout) -> None:
     assert "0 rights are new, 0 are taken back" in by_hand(checkout, "./init-kafka.sh")
+
+
+@pytest.mark.parametrize("language", ["tr_TR", "az_AZ", "lt_LT"])
+def test_no_language_changes_what_the_programs_do(checkout: Checkout, tmp_path: Path, language: str) -> None:
+    there = in_locale(language, tmp_path)
+    # A password that is set is stored again: under the name of its setting, in which there is an i.
+    told = by_hand(checkout, "./init-kafka.sh", FULFILLMENT_PASSWORD="fulfillmentpw", **there)
+    assert "user fulfillment has the password that FULFILLMENT_PASSWORD says" in told
+    assert "UTC" in by_hand(checkout, "local/mysql", "--batch", "-e", "SELECT 'UTC'", **there)
 
 
 def test_without_the_right_to_run_a_file_and_with_everybodys_right_to_write_it_all_is_as_set(tmp_path: Path) -> None:
@@ -143,6 +155,13 @@ def test_a_mirror_a_proxy_and_certificates_of_a_company_are_still_used(monkeypat
     assert "PIP_USER" not in chosen
 
 
+def test_whatever_the_callers_language_programs_run_in_one_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LC_ALL", "LANG", "LC_CTYPE", "LANGUAGE"):
+        monkeypatch.setenv(name, "tr_TR.UTF-8")
+    locale = {name: value for name, value in environment.chosen().items() if name.startswith(("LC_", "LANG"))}
+    assert locale == {"LC_ALL": "C.UTF-8"}
+
+
 def test_an_environment_is_made_and_works_whatever_the_folder_is_called_and_the_shell_tells_pip(
     tmp_path: Path,
 ) -> None:
@@ -166,3 +185,12 @@ def test_an_environment_is_made_and_works_whatever_the_folder_is_called_and_the_
     python = service / "venv" / "bin" / "python"
     assert subprocess.check_output([python, "-c", imported], text=True).startswith(str(checkout.home))
     assert not (tmp_path / "target").exists()
+
+
+def test_a_python_that_needs_libraries_of_its_own_finds_them(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "checkout")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$LD_LIBRARY_PATH" = {tmp_path} ] || exit 127\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    made = checkout.make("down", PYTHON=str(python), LD_LIBRARY_PATH=str(tmp_path))
+    assert made.returncode == 0, made.stderr
