@@ -5,6 +5,14 @@ ARGS ?=
 FAULTS ?= 100
 SEED ?= 1
 
+# Whatever else the shell exports, for a Python, Java, client or shell of its own, is not for ours.
+PASSED := $(shell sed '/^[^A-Za-z]/d' local/environment.txt)
+ifdef LD_LIBRARY_PATH
+PASSED := $(if $(shell env -u LD_LIBRARY_PATH $(PYTHON) -I -c 'print(1)' 2>/dev/null),$(filter-out LD_LIBRARY_PATH,$(PASSED)),$(PASSED))
+endif
+unexport $(filter-out $(PASSED),$(.VARIABLES))
+export LC_ALL := C.UTF-8
+
 LOCAL := $(PYTHON) -m local
 TOOL := .venv/bin/python -m
 SERVICES := checkout order fulfillment analytics
@@ -19,13 +27,14 @@ as = cd analytics && $(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDI
 	$(if $($(1)_PASSWORD),MARIADB_PASSWORD='$($(1)_PASSWORD)') exec venv/bin/python -m
 
 .DEFAULT_GOAL := help
-MAKEFLAGS += --no-print-directory
+# What a program prints is shown when it does, also where MAKEFLAGS has -O.
+MAKEFLAGS += --no-print-directory --output-sync=none
 .PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-restore bench-scaling chaos requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(lastword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 run: python ## start everything: Kafka, MariaDB and the four services; Ctrl-C ends it
 	@$(LOCAL) run
@@ -43,7 +52,7 @@ kpi: analytics ## show the KPIs live
 	@$(call as,USER) analytics_service.kpi --watch $(ARGS)
 
 export: analytics ## write a table or view as CSV: ARGS='order --output order.csv' (ARGS=--help tells all)
-	@$(call as,USER) analytics_service.export --folder '$(CURDIR)' $(ARGS)
+	@$(call as,USER) analytics_service.export --folder .. $(ARGS)
 
 truth: tools ## say what the KPIs must be once everything has settled, from the opened checkouts and the rules alone
 	@$(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDITOR_PASSWORD)') $(WITH_SERVICES) $(TOOL) truth $(ARGS)

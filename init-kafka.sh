@@ -1,9 +1,8 @@
-#!/usr/bin/env bash
+#!/usr/bin/env -S bash -p
 # Creates the shop's topics, users and access rights where they are missing. Run it as often as you like.
 #
-# It waits for the broker and logs in as admin. It works with Kafka's own commands on the PATH or in /opt/kafka/bin (the
-# apache/kafka image), and else with those of local/bin. A user that exists keeps the password, unless one is set. Settings,
-# from the environment; every password here is a workshop's, for a machine that nobody else can reach:
+# It waits for the broker and logs in as admin. A user that exists keeps the password, unless one is set. Settings, from
+# the environment; every password here is a workshop's, for a machine that nobody else can reach:
 #   BOOTSTRAP             address where one logs in            [::1]:9094
 #   KAFKA_ADMIN_PASSWORD  the broker's, too                    adminpw
 #   CHECKOUT_PASSWORD, ORDER_PASSWORD, FULFILLMENT_PASSWORD,
@@ -12,7 +11,12 @@
 #   PARTITIONS            of each topic, all the same          6
 #   REPLICATION           copies of each partition             1
 #   WAIT_SECONDS          for the broker to come up            120
+#   KAFKA_BIN             folder of Kafka's own commands       that of the PATH, /opt/kafka/bin (the image), or local/bin
 set -euo pipefail
+# What the shell exports for others: with -p bash itself leaves BASH_ENV, SHELLOPTS and functions alone.
+unset CDPATH BASH_ENV POSIXLY_CORRECT GREP_OPTIONS JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS
+# Where i has another upper case, FULFILLMENT_PASSWORD has another name.
+export LC_ALL=C.UTF-8
 
 BOOTSTRAP=${BOOTSTRAP:-[::1]:9094}
 KAFKA_ADMIN_PASSWORD=${KAFKA_ADMIN_PASSWORD:-adminpw}
@@ -50,8 +54,15 @@ rights() {
     fi
 }
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-PATH=$PATH:/opt/kafka/bin:$here/local/bin
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+kafka_bin() {
+    local on_path bin
+    on_path=$(type -P kafka-topics.sh) || true
+    for bin in "${KAFKA_BIN:-}" "${on_path%/*}" /opt/kafka/bin "$here/local/bin"; do
+        [[ ! $bin || ! -f $bin/kafka-topics.sh ]] || { echo "$bin"; return; }
+    done
+    fail "there is no kafka-topics.sh: set KAFKA_BIN to Kafka's bin folder."
+}
 
 # The start of a Java machine is most of what this script takes, and half of that is loading classes: the first command
 # keeps them for the others (JEP 350).
@@ -79,7 +90,8 @@ accepts() {
 as_admin() {
     local purpose=$1 command=$2 answer
     shift 2
-    answer=$("$command.sh" --bootstrap-server "$BOOTSTRAP" --command-config "$work/login" "$@" 2>&1) ||
+    # Through bash, because a checkout may have lost the right to run its files.
+    answer=$(bash -p "$bin/$command.sh" --bootstrap-server "$BOOTSTRAP" --command-config "$work/login" "$@" 2>&1) ||
         fail "$purpose: $(reason "$answer")"
     echo "$answer"
 }
@@ -159,7 +171,7 @@ wait_for() {
 }
 
 set -f  # * is a name here
-command -v kafka-topics.sh >/dev/null || fail "there is no kafka-topics.sh: put Kafka's bin folder on the PATH."
+bin=$(kafka_bin)
 [[ $PARTITIONS =~ ^[1-9][0-9]*$ ]] || fail "PARTITIONS is '$PARTITIONS' and must be a whole number from 1 on."
 [[ $REPLICATION =~ ^[1-9][0-9]*$ ]] || fail "REPLICATION is '$REPLICATION' and must be a whole number from 1 on."
 [[ $KAFKA_ADMIN_PASSWORD != *[\"\\]* ]] || fail 'KAFKA_ADMIN_PASSWORD must be without " and \.'
@@ -167,7 +179,10 @@ for topic in ${OPEN_TOPICS//,/ }; do
     [[ " ${TOPICS[*]} " == *" $topic "* ]] || fail "OPEN_TOPICS names '$topic': give some of $(join "${TOPICS[@]}")."
 done
 
-work=$(mktemp -d)
+if [[ $BOOTSTRAP == \[* && -d /proc/net && ! $(cat /proc/net/if_inet6 2>/dev/null) ]]; then
+    fail "BOOTSTRAP is $BOOTSTRAP and IPv6 is off here: switch it on (for containers see docs/docker.md)."
+fi
+work=$(mktemp -d) || fail "no temporary folder can be made in ${TMPDIR:-/tmp}: set TMPDIR to a folder of your own."
 trap 'rm -rf "$work"' EXIT
 cat >"$work/login" <<EOF
 security.protocol=SASL_PLAINTEXT

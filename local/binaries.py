@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.commands import Say, run
+from local.environment import chosen, for_maven
 from local.errors import Refusal
 from local.locks import wait_for
 from local.paths import HOME, ROOT
@@ -48,7 +49,7 @@ def ensure(say: Say = print) -> Binaries:
         with wait_for("binaries"):
             if not _are_here():
                 _fetch(say)
-    libs, classes = HOME / "kafka" / "libs", HOME / "kafka" / "broker.jsa"
+    libs, classes = HOME / "kafka" / "libs", HOME / "kafka" / "broker-classes.jsa"
     bundled = HOME / "mariadb"
     if _runs(bundled / "bin" / "mariadbd"):
         server, client, tables = bundled / "bin" / "mariadbd", bundled / "bin" / "mariadb", bundled / "share"
@@ -72,7 +73,7 @@ def find_java() -> str:
     if java is None or not Path(java).is_file():
         where = f"JAVA_HOME ({home}) has none" if home else "there is none on the PATH"
         raise Refusal(f"{need} and {where}: install it (Debian, Ubuntu: apt install openjdk-17-jre-headless).")
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    told = subprocess.run([java, "-version"], env=chosen(), capture_output=True, text=True, check=False)
     version = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
     if version is None or int(version[1]) < JAVA_AT_LEAST:
         is_one = f"is Java {version[1]}" if version else "does not tell its version"
@@ -103,8 +104,15 @@ def _fetch(say: Say) -> None:
         shutil.rmtree(HOME / made, ignore_errors=True)
     say("fetching Kafka and MariaDB with Maven (about 200 MB, once)")
     # Its interactive mode is the one that shows how far a big file is.
-    command = [mvn, "--file", str(POM), "-Dstyle.color=never", "package"]
-    run(command, ROOT, "fetch what local/pom.xml names", lambda line: say(f"maven: {line}"), progress="Progress")
+    command = [mvn, "--file", os.path.relpath(POM, ROOT), "-Dstyle.color=never", "package"]
+    run(
+        command,
+        ROOT,
+        "fetch what local/pom.xml names",
+        lambda line: say(f"maven: {line}"),
+        environment=for_maven(),
+        progress="Progress",
+    )
     STAMP.write_text(_wanted())
     say("Kafka and MariaDB are here")
 
@@ -113,7 +121,7 @@ def _runs(program: Path) -> bool:
     if not program.is_file():
         return False
     try:
-        told = subprocess.run([program, "--version"], capture_output=True, check=False)
+        told = subprocess.run([program, "--version"], env=chosen(), capture_output=True, check=False)
     except OSError:
         return False
     return told.returncode == 0
@@ -130,7 +138,7 @@ def _installed_mariadb() -> tuple[Path, Path]:
             f"The bundled MariaDB does not run on this machine ({kind}) and no mariadbd is on the PATH: "
             f"install {need} (apt install mariadb-server)."
         )
-    told = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
+    told = subprocess.run([server, "--version"], env=chosen(), capture_output=True, text=True, check=False).stdout
     version = re.search(r"Ver (\d+)\.(\d+)", told)
     if version is None or (int(version[1]), int(version[2])) < MARIADB_AT_LEAST:
         raise Refusal(f"{server} is not new enough (it says: {told.strip() or 'nothing'}): install {need}.")

@@ -7,7 +7,7 @@ from local import background, foreground, programs, requirements, stack, venvs
 from local.errors import Refusal
 from local.interrupt import Interrupted, interruptible
 from local.locks import claim_stack
-from local.paths import HOME, ROOT
+from local.paths import HOME, ROOT, require_usable
 
 USAGE = "python -m local run | run-cluster | up | down | status | ensure WHAT... | requirements [--upgrade] | clean"
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> int:
     """Do what the arguments say. Returns 0, or 2 after a last line that says why not, or 130 when interrupted."""
     try:
         with interruptible():
+            require_usable()
             _dispatch(*arguments)
     except Refusal as refusal:
         sys.stdout.flush()

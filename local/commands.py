@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.environment import chosen
 from local.errors import Refusal
 
 Say = Callable[[str], None]
@@ -44,7 +45,7 @@ def run(
     with subprocess.Popen(
         command,
         cwd=folder,
-        env=os.environ | (environment or {}),
+        env=chosen() | dict(environment or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -101,10 +101,10 @@ def _server_program(server: Server, console: Console) -> Program:
         server.name,
         server.command,
         console,
-        server.home,
+        server.folder,
         server.environment,
         when_orphaned=signal.SIGTERM,
-        note=f"; its log: {server.log.relative_to(ROOT)}",
+        note=f"; its log: {os.path.relpath(server.log, ROOT)}",
     )
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from local.binaries import Binaries
 from local.cluster import Cluster, Node
+from local.environment import chosen
 from local.errors import Refusal
+from local.paths import ROOT
 from local.server import HOST, Server
 
 LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
@@ -70,12 +72,16 @@ class Kafka(Server):
             # On two cores the parallel collectors cost more memory than they save time.
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
-            *([f"-XX:SharedArchiveFile={classes}"] if (classes := self._binaries.broker_classes).is_file() else []),
+            *self._kept_classes(),
             *self._java,
             *self._java_settings(),
             "kafka.Kafka",
-            str(self._settings),
+            self.told(self._settings),
         ]
+
+    @property
+    def folder(self) -> Path:
+        return ROOT
 
     @property
     def environment(self) -> dict[str, str]:
@@ -116,7 +122,7 @@ class Kafka(Server):
             "controller.quorum.voters": self._cluster.voters,
             "listeners": f"{advertised},CONTROLLER://[{HOST}]:{ports.controller}",
             "advertised.listeners": advertised,
-            "log.dirs": self.home / "data",
+            "log.dirs": self.told(self.home / "data"),
         }
 
     def _passwords(self) -> dict[str, str]:
@@ -134,21 +140,26 @@ class Kafka(Server):
     def _java_settings(self) -> list[str]:
         return [
             "-XX:-UsePerfData",
-            f"-Dlog4j2.configurationFile={LOG_SETTINGS}",
-            f"-Dshop.kafka.log={self.log}",
+            f"-Dlog4j2.configurationFile={self.told(LOG_SETTINGS)}",
+            f"-Dshop.kafka.log={self.told(self.log)}",
             "-cp",
-            f"{self._binaries.kafka_libs}/*",
+            f"{self.told(self._binaries.kafka_libs)}/*",
         ]
+
+    def _kept_classes(self) -> list[str]:
+        classes = self._binaries.broker_classes
+        return [f"-XX:SharedArchiveFile={self.told(classes)}"] if classes.is_file() else []
 
     def _format(self) -> None:
         # Joined by =, because an id may begin with a dash.
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        tool = ["kafka.tools.StorageTool", "format", "--config", str(self._settings)]
+        tool = ["kafka.tools.StorageTool", "format", "--config", self.told(self._settings)]
         done = subprocess.run(
             [self._binaries.java, *quick, *self._java_settings(), *tool, f"--cluster-id={self._cluster.id}"],
             capture_output=True,
             text=True,
-            env=os.environ | self.environment,
+            cwd=self.folder,
+            env=chosen() | self.environment,
             check=False,
         )
         if done.returncode:

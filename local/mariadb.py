@@ -15,6 +15,7 @@ from pathlib import Path
 from local import time_zones
 from local.binaries import Binaries
 from local.commands import Say
+from local.environment import chosen
 from local.errors import Refusal
 from local.server import HOST, Server
 
@@ -76,16 +77,19 @@ class MariaDB(Server):
         own = {
             "bind-address": HOST,
             "port": self.port,
-            # Relative to the data directory, so that it fits wherever that is.
             "socket": "mariadb.sock",
             "pid-file": "mariadb.pid",
-            "log-error": self.log,
-            "tmpdir": self._temporary,
+            "log-error": self.told(self.log),
+            "tmpdir": self.told(self._temporary),
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
         }
         settings = {**own, **self.options}
         return [*self._mariadbd(), *(f"--{name}={value}" for name, value in settings.items())]
+
+    @property
+    def folder(self) -> Path:
+        return self.data
 
     def prepare(self) -> None:
         self._temporary.mkdir(parents=True, exist_ok=True)
@@ -191,7 +195,8 @@ class MariaDB(Server):
         done = subprocess.run(
             [*client, "--default-character-set=utf8mb4"],
             input=sql,
-            cwd=self.data,
+            cwd=self.folder,
+            env=chosen(),
             capture_output=True,
             text=True,
             check=False,
@@ -202,10 +207,10 @@ class MariaDB(Server):
         return done.stdout
 
     def _mariadbd(self) -> list[str]:
-        command = [str(self._binaries.mariadbd), f"--defaults-file={SETTINGS}", f"--datadir={self.data}"]
+        command = [str(self._binaries.mariadbd), "--no-defaults", *_shared_settings(), "--datadir=."]
         if self._binaries.system_tables:
             share = self._binaries.system_tables
-            command += [f"--basedir={share.parent}", f"--lc-messages-dir={share}"]
+            command += [f"--basedir={self.told(share.parent)}", f"--lc-messages-dir={self.told(share)}"]
         if os.geteuid() == 0:
             command.append("--user=root")
         return command
@@ -223,8 +228,10 @@ class MariaDB(Server):
         self._install([*command, "--auth-root-authentication-method=normal"], "")
 
     def _install(self, command: list[str], sql: str) -> None:
-        own = os.environ | {"TMPDIR": str(self._temporary)}
-        done = subprocess.run(command, input=sql, env=own, capture_output=True, text=True, check=False)
+        own = chosen() | {"TMPDIR": self.told(self._temporary)}
+        done = subprocess.run(
+            command, input=sql, cwd=self.folder, env=own, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             errors = re.findall(r"^.*ERROR.*$", done.stderr, re.MULTILINE) or [done.stderr]
             raise Refusal(f"MariaDB's data directory {self.data} cannot be made: {' '.join(errors)}")
@@ -239,11 +246,21 @@ class MariaDB(Server):
             return
         request = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]
         files = ["-keyout", "key.pem", "-out", "certificate.pem"]
-        subprocess.run([*request, *files, "-subj", "/CN=localhost"], cwd=self.home, capture_output=True, check=False)
+        command = [*request, *files, "-subj", "/CN=localhost"]
+        subprocess.run(command, cwd=self.home, env=chosen(), capture_output=True, check=False)
 
     def _certificate(self) -> dict[str, object]:
         key, certificate = self.home / "key.pem", self.home / "certificate.pem"
-        return {"ssl-key": key, "ssl-cert": certificate} if key.is_file() and certificate.is_file() else {}
+        if not (key.is_file() and certificate.is_file()):
+            return {}
+        return {"ssl-key": self.told(key), "ssl-cert": self.told(certificate)}
+
+
+def _shared_settings() -> list[str]:
+    """Those of mariadb.cnf, as arguments: MariaDB reads no file that everybody may write, as on a disk of Windows."""
+    lines = SETTINGS.read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line and line[0] not in "#[")
+    return [f"--{name.strip()}{equals}{value.strip()}" for name, equals, value in pairs]
 
 
 def _digest(sql: str) -> str:
@@ -253,4 +270,4 @@ def _digest(sql: str) -> str:
 def _sql_of(file: Path) -> str:
     if file.suffix == ".sql":
         return file.read_text()
-    return subprocess.run(["bash", file], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(["bash", file], env=chosen(), capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,7 @@
 """Kafka and MariaDB, ready to be started often: with the classes of a broker in the form in which Java has them in
 memory (JEP 350), because half of a broker's start goes into loading them."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from local.cluster import Cluster, Ports
 from local.commands import Say
 from local.kafka import Kafka
 from local.locks import wait_for
+from local.paths import HOME, ROOT
 
 
 def ready(say: Say = print) -> Binaries:
@@ -26,9 +28,10 @@ def ready(say: Say = print) -> Binaries:
 def _keep_classes(programs: Binaries) -> None:
     """Let a broker with nothing to do start and end: Java writes the classes down when it ends."""
     made = programs.broker_classes.with_suffix(".new")
-    with tempfile.TemporaryDirectory() as home:
+    keeping = f"-XX:ArchiveClassesAtExit={os.path.relpath(made, ROOT)}"
+    with tempfile.TemporaryDirectory(dir=HOME) as home:
         cluster = Cluster.at(Path(home), Ports.free())
-        broker = Kafka(programs, cluster, cluster.nodes[0], java=[f"-XX:ArchiveClassesAtExit={made}"])
+        broker = Kafka(programs, cluster, cluster.nodes[0], java=[keeping])
         try:
             broker.start()
             broker.wait_ready()

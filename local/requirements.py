@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from local.commands import Say
+from local.environment import chosen
 from local.errors import Refusal
 from local.paths import HOME, ROOT
 from local.venvs import SERVICES, Venv
@@ -53,6 +54,7 @@ def _compile(uv: Path, arguments: list[str], output: str, shared: str) -> Path:
     done = subprocess.run(
         [uv, "pip", "compile", *OPTIONS, *arguments, "--output-file", pins],
         cwd=ROOT,
+        env=chosen(),
         capture_output=True,
         text=True,
         check=False,

@@ -13,9 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from local import ipv6
+from local.environment import chosen
 from local.errors import Refusal
 
-HOST = "::1"
+HOST = ipv6.LOOPBACK
 STOP_WITHIN = 30.0  # seconds from SIGTERM to SIGKILL; a server that is well needs less than one
 
 
@@ -31,9 +33,9 @@ class Server(abc.ABC):
 
     def __init__(self, name: str, home: Path, port: int, log: Path | None) -> None:
         self.name = name
-        self.home = home.absolute()
+        self.home = home.resolve()
         self.port = port
-        self.log = (log or self.home / f"{self.name}.log").absolute()
+        self.log = (log or self.home / f"{self.name}.log").resolve()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,8 +50,18 @@ class Server(abc.ABC):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the server's environment has besides this process's."""
+        """What the server's environment has besides what is chosen for all."""
         return {}
+
+    @property
+    @abc.abstractmethod
+    def folder(self) -> Path:
+        """Where it runs. Paths are told it from there: that of the checkout may have letters, such as a comma, that a
+        setting takes for something else."""
+
+    def told(self, path: Path) -> str:
+        """That path, from its folder."""
+        return os.path.relpath(path, self.folder)
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -78,7 +90,8 @@ class Server(abc.ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self.environment,
+                cwd=self.folder,
+                env=chosen() | self.environment,
                 start_new_session=True,
             )
 
@@ -146,7 +159,8 @@ def free_port() -> int:
 
 
 def require_free(port: int, name: str, setting: str) -> None:
-    """Raise Refusal where somebody listens on the port already, on this address or on all."""
+    """Raise Refusal where somebody listens on the port already, on this address or on all; or where IPv6 is off."""
+    ipv6.require()
     with socket.socket(socket.AF_INET6) as probe:
         # As the servers do: a connection of an earlier run that is not quite over is no reason to refuse.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

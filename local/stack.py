@@ -159,14 +159,13 @@ def status(say: Say) -> None:
 
 
 def _make_topics(layout: Layout, say: Say) -> None:
-    path = f"{ROOT / 'local' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     replication = {} if layout.size.brokers == 1 else {"REPLICATION": str(layout.size.brokers)}
     commands.run(
-        [ROOT / "init-kafka.sh"],
+        ["bash", "-p", "init-kafka.sh"],
         ROOT,
         "create the topics",
         say,
-        environment={"BOOTSTRAP": layout.cluster.login, "PATH": path, **replication},
+        environment={"BOOTSTRAP": layout.cluster.login, "KAFKA_BIN": "local/bin", **replication},
         tell_all=True,
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from local.environment import chosen
 from local.server import tied
 
 FIRST_DELAY = 1.0  # seconds
@@ -102,7 +103,7 @@ class Program:
             self._process = process = subprocess.Popen(
                 tied(self.command, self.when_orphaned),
                 cwd=self.folder,
-                env=os.environ | self.environment,
+                env=chosen() | dict(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ from local.paths import ROOT
 
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
 EDITABLE = re.compile(r"^(?:-e|--editable)[ =](\S+)$", re.MULTILINE)
-PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--progress-bar", "off")
+PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--no-user")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Venv:
         def tell(line: str) -> None:
             say(f"{self.name}: {line.partition(' (from ')[0]}")
 
-        run([*pip, "-r", pins], self.folder, f"install what {self.name} needs", tell)
+        run([*pip, "-r", pins.relative_to(self.folder)], self.folder, f"install what {self.name} needs", tell)
         if own:
             editables = [word for path in own for word in ("-e", path)]
             with wait_for("shared"):

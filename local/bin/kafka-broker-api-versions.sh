@@ -1,1 +1,2 @@
-kafka-tool
+#!/usr/bin/env -S bash -p
+. "$(dirname -- "$0")/kafka-tool"

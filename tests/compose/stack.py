@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -82,9 +83,10 @@ class Container:
 
 
 class Stack:
-    """The containers of one project, made from these files."""
+    """The containers of one project, made from these files of a checkout."""
 
-    def __init__(self, *files: str) -> None:
+    def __init__(self, *files: str, checkout: Path = ROOT) -> None:
+        self.checkout = checkout
         self.kafka_port, self.login_port, self.mariadb_port = free_port(), free_port(), free_port()
         others = ("KAFKA_2_PORT", "KAFKA_2_LOGIN_PORT", "KAFKA_3_PORT", "KAFKA_3_LOGIN_PORT")
         self._environment = {
@@ -105,7 +107,7 @@ class Stack:
         """Calls docker-compose as a person does."""
         done = subprocess.run(
             [*compose_command(), *arguments],
-            cwd=ROOT,
+            cwd=self.checkout,
             env=self._environment | settings,
             capture_output=True,
             text=True,
@@ -204,11 +206,12 @@ class Stack:
         self.compose("down", "--volumes", "--remove-orphans")
 
 
-def brought_up(*files: str) -> Iterator[Stack]:
-    """The stack of these files, its images built; taken down in the end. Ends the run where there is no engine."""
+def brought_up(*files: str, checkout: Path = ROOT) -> Iterator[Stack]:
+    """The stack of these files of a checkout, its images built; taken down in the end. Ends the run where there is no
+    engine."""
     if reason := why_not():
         pytest.exit(reason, returncode=2)
-    stack = Stack(*files)
+    stack = Stack(*files, checkout=checkout)
     try:
         stack.compose("build")
         yield stack

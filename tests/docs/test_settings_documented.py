@@ -10,6 +10,7 @@ from analytics_service.audit.settings import AuditSettings
 from analytics_service.settings import AnalyticsSettings
 from checkout_service.settings import CheckoutSettings
 from fulfillment_service.settings import FulfillmentSettings
+from local.environment import is_named
 from order_service.settings import OrderSettings
 from shop.edges.settings import Settings, load
 
@@ -95,6 +96,11 @@ def test_the_readme_names_the_auditors_settings_with_their_defaults(monkeypatch:
     assert set(told) == AUDIT_ONLY
     assert set(told) | names(Settings) == names(AuditSettings)
     must_be_the_defaults(AuditSettings, told, monkeypatch)
+
+
+def test_make_passes_every_documented_setting_on() -> None:
+    told = {setting for setting, _, _, _ in rows_of_the_readme()} | set(dotenv_values(ROOT / ".env.example"))
+    assert {name for name in told if not is_named(name)} == set()
 
 
 def test_nothing_else_stands_in_the_table_and_every_setting_is_explained() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.binaries import ROOT
@@ -19,6 +20,7 @@ SERVICES = ("checkout", "order", "fulfillment", "analytics")
 SERVICE = """
 import os, signal, sys
 print("runs on", os.environ["KAFKA_BOOTSTRAP"], os.environ["MARIADB_HOST"], os.environ["MARIADB_PORT"])
+print("finds", " ".join(sorted(os.environ)))
 print("is instance", os.environ.get("INSTANCE"), "with HTTP_PORT", os.environ.get("HTTP_PORT"))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("leaves")))
 while True:
@@ -47,10 +49,12 @@ class Checkout:
         self._started: Running | None = None
         self._copy()
 
-    def make(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Call make and wait for its end."""
+    def make(
+        self, *arguments: str, before: Sequence[str] = (), **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Call make, by what is `before` it, and wait for its end."""
         return subprocess.run(
-            [_make(), *arguments],
+            [*before, _make(), *arguments],
             cwd=self.home,
             env=self.environment | environment,
             capture_output=True,
@@ -96,6 +100,11 @@ class Checkout:
             if part in command or Path(folder).name == part:
                 return pid
         raise LookupError(part)
+
+    def add(self, name: str) -> None:
+        """Copy another folder of the real checkout."""
+        made = shutil.ignore_patterns("__pycache__", "*.egg-info", "venv")
+        shutil.copytree(ROOT / name, self.home / name, ignore=made)
 
     def _copy(self) -> None:
         self.home.mkdir(parents=True)

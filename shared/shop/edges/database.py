@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from shop.edges import ipv6
 from shop.edges.settings import DatabaseSettings
 from shop.runtime.errors import Unavailable, UserError
 
@@ -35,7 +36,11 @@ def address(settings: DatabaseSettings) -> str:
 
 
 def create(settings: DatabaseSettings, **connect: object) -> Engine:
-    """An engine that connects on first use, in UTC and READ COMMITTED, and checks a pooled connection before use."""
+    """An engine that connects on first use, in UTC and READ COMMITTED, and checks a pooled connection before use.
+
+    Raises UserError where the address is one of IPv6, and that is off here.
+    """
+    ipv6.require("MARIADB_HOST", settings.mariadb_host)
     return create_engine(
         URL.create(
             "mysql+pymysql",

@@ -11,6 +11,9 @@ import socket
 import sys
 from asyncio import StreamReader, StreamWriter
 
+from shop.edges import ipv6
+from shop.edges.process import run
+
 
 async def serve(service: str, port: int) -> None:
     """Answers at every IPv6 address of this container until SIGTERM. Where no container of the service answers, a
@@ -36,5 +39,11 @@ async def _copy(source: StreamReader, sink: StreamWriter) -> None:
     sink.write_eof()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Raises UserError where there is no IPv6 here."""
+    ipv6.require("its address", "::")
     asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    run(main)

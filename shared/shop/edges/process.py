@@ -1,6 +1,9 @@
 """The life of a service's process: how it starts, is stopped, and what its exit code says."""
 
+import contextlib
 import gc
+import io
+import locale
 import os
 import signal
 import socket
@@ -58,9 +61,20 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(0.0002)
 
 
+def _be_of_no_country() -> None:
+    """Lets nothing depend on the caller's locale: in Turkish the Kafka client does not know SASL_PLAINTEXT any more.
+    An output that is not UTF-8 lacks letters, which are escaped."""
+    with contextlib.suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run(main: Callable[[], None]) -> NoReturn:
     """Runs ``main`` and exits: 0 when it returns, 2 with one sentence where a person has to mend something."""
     code = 0
+    _be_of_no_country()
     try:
         main()
     except UserError as error:

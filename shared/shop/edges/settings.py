@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shop.edges import ipv6
 from shop.runtime.errors import UserError
 
 
@@ -31,7 +32,11 @@ class Settings(BaseSettings):
 
     @property
     def kafka_login(self) -> dict[str, str]:
-        """How a Kafka client says who it is: what librdkafka must be told for it."""
+        """How a Kafka client says who it is: what librdkafka must be told for it.
+
+        Raises UserError where Kafka's address is one of IPv6, and that is off here.
+        """
+        ipv6.require("KAFKA_BOOTSTRAP", self.kafka_bootstrap)
         if not self.kafka_user:
             return {}
         return {
