@@ -37,10 +37,10 @@ def zoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 def converted(mariadb: MariaDB, moments: list[tuple[str, datetime]]) -> list[str]:
     """Each time in UTC, as the server tells it in that zone."""
     rows = " UNION ALL ".join(
-        f"SELECT {number}, CONVERT_TZ('{moment:%Y-%m-%d %H:%M:%S}', '+00:00', '{zone}') AS told"
+        f"SELECT {number} AS number, CONVERT_TZ('{moment:%Y-%m-%d %H:%M:%S}', '+00:00', '{zone}') AS told"
         for number, (zone, moment) in enumerate(moments)
     )
-    told = mariadb.execute(f"SELECT told FROM ({rows}) AS converted (number, told) ORDER BY number;")
+    told = mariadb.execute(f"SELECT told FROM ({rows}) AS converted ORDER BY number;")
     return told.splitlines()[1:]
 
 
