@@ -92,7 +92,7 @@ def test_a_dump_by_user_holds_every_table_view_and_function(mariadb: MariaDB) ->
     )
     assert (done.returncode, done.stderr) == (0, "")
     for table in columns(mariadb):
-        assert f"CREATE TABLE `{table}`" in done.stdout or f"VIEW `{table}` AS select" in done.stdout, table
+        assert f"CREATE TABLE `{table}`" in done.stdout or f"VIEW `{table}` AS " in done.stdout, table
     functions = mariadb.execute(
         "SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'analytics'"
     ).split()[1:]

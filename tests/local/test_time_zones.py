@@ -17,7 +17,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = (
     "Europe/Berlin",
     "America/New_York",
-    "Asia/Kolkata",
+    "Asia/Kathmandu",
     "Australia/Lord_Howe",
     "Pacific/Apia",
     "Africa/Casablanca",
@@ -47,7 +47,7 @@ def converted(mariadb: MariaDB, moments: list[tuple[str, datetime]]) -> list[str
 def edges(zone: str) -> Iterator[datetime]:
     """The seconds around every change of the zone."""
     for at, _ in time_zones.parse(time_zones.files()[zone]).changes:
-        if at > 0:
+        if 0 < at < time_zones.LATEST:
             yield from (EPOCH + timedelta(seconds=at + beside) for beside in (-1, 0, 1))
 
 
