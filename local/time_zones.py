@@ -75,7 +75,7 @@ def parse(data: bytes) -> Zone:
     for at, kind in transitions:
         if at <= 0:
             first = kind
-        elif at <= LATEST:
+        elif at < LATEST:
             found.append((at, kind))
     changes = [(EARLIEST, first), *found]
     # A rule for all the time after the last change that the file names.

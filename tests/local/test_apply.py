@@ -54,7 +54,8 @@ def hold(applied: MariaDB) -> Iterator[Open]:
 
     yield asked
     for connection in opened:
-        connection.close()
+        if connection.open:
+            connection.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = (
     "Europe/Berlin",
     "America/New_York",
-    "Asia/Kolkata",
+    "Asia/Kathmandu",
     "Australia/Lord_Howe",
     "Pacific/Apia",
     "Africa/Casablanca",
@@ -37,17 +37,17 @@ def zoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 def converted(mariadb: MariaDB, moments: list[tuple[str, datetime]]) -> list[str]:
     """Each time in UTC, as the server tells it in that zone."""
     rows = " UNION ALL ".join(
-        f"SELECT {number}, CONVERT_TZ('{moment:%Y-%m-%d %H:%M:%S}', '+00:00', '{zone}') AS told"
+        f"SELECT {number} AS number, CONVERT_TZ('{moment:%Y-%m-%d %H:%M:%S}', '+00:00', '{zone}') AS told"
         for number, (zone, moment) in enumerate(moments)
     )
-    told = mariadb.execute(f"SELECT told FROM ({rows}) AS converted (number, told) ORDER BY number;")
+    told = mariadb.execute(f"SELECT told FROM ({rows}) AS converted ORDER BY number;")
     return told.splitlines()[1:]
 
 
 def edges(zone: str) -> Iterator[datetime]:
     """The seconds around every change of the zone."""
     for at, _ in time_zones.parse(time_zones.files()[zone]).changes:
-        if at > 0:
+        if 0 < at < time_zones.LATEST:
             yield from (EPOCH + timedelta(seconds=at + beside) for beside in (-1, 0, 1))
 
 
