@@ -52,6 +52,7 @@ rights() {
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PATH=$PATH:/opt/kafka/bin:$here/local/bin
+source "$here/local/passwords.sh"
 
 # The start of a Java machine is most of what this script takes, and half of that is loading classes: the first command
 # keeps them for the others (JEP 350).
@@ -73,6 +74,12 @@ accepts() {
     local host=${address%:*} port=${address##*:}
     host=${host#[} host=${host%]}
     (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null
+}
+
+require_typeable() {
+    local reason
+    reason=$(why_unfit "${!1:-}")
+    [[ -z $reason ]] || fail "$1 $reason"
 }
 
 # Calls a Kafka command as admin, and says the rest, which begins with what it is for, where that fails.
@@ -99,7 +106,7 @@ create_topic() {
 set_password() {
     local setting=${1^^}_PASSWORD
     # In a file, because everybody sees the arguments of a command.
-    echo "SCRAM-SHA-512=password=${!setting:-$1pw}" >"$work/password_of_$1"
+    echo "SCRAM-SHA-512=$(as_property "password=${!setting:-$1pw}")" >"$work/password_of_$1"
     as_admin "user $1 could not be created" kafka-configs --alter --entity-type users --entity-name "$1" \
         --add-config-file "$work/password_of_$1" >/dev/null
     is_user "$1" && say "user $1 has the password that $setting says" || say "user $1 is new"
@@ -162,7 +169,13 @@ set -f  # * is a name here
 command -v kafka-topics.sh >/dev/null || fail "there is no kafka-topics.sh: put Kafka's bin folder on the PATH."
 [[ $PARTITIONS =~ ^[1-9][0-9]*$ ]] || fail "PARTITIONS is '$PARTITIONS' and must be a whole number from 1 on."
 [[ $REPLICATION =~ ^[1-9][0-9]*$ ]] || fail "REPLICATION is '$REPLICATION' and must be a whole number from 1 on."
-[[ $KAFKA_ADMIN_PASSWORD != *[\"\\]* ]] || fail 'KAFKA_ADMIN_PASSWORD must be without " and \.'
+require_typeable KAFKA_ADMIN_PASSWORD
+for user in "${USERS[@]}"; do
+    setting=${user^^}_PASSWORD
+    require_typeable "$setting"
+    # librdkafka cuts off the first, kafka-configs.sh the last one.
+    [[ ${!setting:-} != ' '* && ${!setting:-} != *' ' ]] || fail "$setting begins or ends with a space: leave it out."
+done
 for topic in ${OPEN_TOPICS//,/ }; do
     [[ " ${TOPICS[*]} " == *" $topic "* ]] || fail "OPEN_TOPICS names '$topic': give some of $(join "${TOPICS[@]}")."
 done
@@ -172,8 +185,7 @@ trap 'rm -rf "$work"' EXIT
 cat >"$work/login" <<EOF
 security.protocol=SASL_PLAINTEXT
 sasl.mechanism=PLAIN
-sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
-    username="admin" password="$KAFKA_ADMIN_PASSWORD";
+sasl.jaas.config=$(plain_login username admin password "$KAFKA_ADMIN_PASSWORD")
 EOF
 
 for ((tries = 0; ; tries++)); do
