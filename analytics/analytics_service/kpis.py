@@ -1,6 +1,6 @@
 """The KPIs, as the views of sql/ define them, and how they look."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -46,14 +46,27 @@ MOST_CURRENCIES = 3
 """In the table, so that it keeps its height."""
 
 
+_DEAD_LETTERS = """
+SELECT COUNT(*) AS total,
+       COUNT(CASE WHEN checkout.log_id IS NULL AND `order`.log_id IS NULL AND fulfillment.log_id IS NULL THEN 1 END)
+         AS unsettled
+FROM dead_letter
+LEFT JOIN checkout USING (log_id, kafka_partition, kafka_offset)
+LEFT JOIN `order` USING (log_id, kafka_partition, kafka_offset)
+LEFT JOIN fulfillment USING (log_id, kafka_partition, kafka_offset)
+"""
+
+
 @dataclass(frozen=True)
 class Kpis:
     """What the views say of the last ``window`` seconds. ``views`` holds their rows by their names without ``kpi_``.
-    ``lag``: messages that are in Kafka and not yet stored; None: not known."""
+    ``lag``: messages that are in Kafka and not yet stored; None: not known. ``dead_letters``: how many there are,
+    however old, and how many of them are not settled."""
 
     window: int
     at: datetime
     lag: int | None
+    dead_letters: Row
     views: Mapping[str, list[Row]]
 
     def one(self, view: str) -> Row:
@@ -75,12 +88,13 @@ def read(connection: Connection, window: int, lag: int | None, views: Mapping[st
         query = f"SELECT * FROM kpi_{view}" + (f" ORDER BY {order}" if order else "")
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
-    return Kpis(window, datetime.now(UTC), lag, {view: rows(view, order) for view, order in views.items()})
+    letters = dict(connection.execute(text(_DEAD_LETTERS)).mappings().one())
+    return Kpis(window, datetime.now(UTC), lag, letters, {view: rows(view, order) for view, order in views.items()})
 
 
 def table(kpis: Kpis) -> Group:
     """The funnel, durations and revenue, and the other figures below them: 80 columns, some 24 lines."""
-    return Group(_funnel(kpis), "", _durations(kpis), "", _revenue(kpis), "", _figures(kpis))
+    return Group(_funnel(kpis), "", _durations(kpis), "", _revenue(kpis), "", _figures(kpis), *_letters(kpis))
 
 
 def _table(first: str, *others: str) -> Table:
@@ -141,6 +155,14 @@ def _figures(kpis: Kpis) -> Table:
     for left, right in zip(cells[::2], cells[1::2], strict=True):
         figures.add_row(*left, *right)
     return figures
+
+
+def _letters(kpis: Kpis) -> Iterator[str]:
+    """A line, where there are dead letters, however old."""
+    total, unsettled = kpis.dead_letters["total"], kpis.dead_letters["unsettled"]
+    if total:
+        todo = ": mend the cause, then make redrive" if unsettled else ""
+        yield f"dead letters of all time: {_count(total)}, {_count(unsettled)} of them unsettled{todo}"
 
 
 def _window(seconds: int) -> str:
