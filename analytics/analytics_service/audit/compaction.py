@@ -12,8 +12,9 @@ from shop.contract.events import Event
 from shop.contract.lifecycle import LIFECYCLES
 
 MANY = 10
-"""Signs in a partition, at least, that make compaction the cause where no configuration says so: a few may be somebody's
-fault."""
+"""Signs in a partition, at least, that make compaction the cause where no configuration says so.
+
+One or two may be a publisher's fault."""
 
 _FIRST = {lifecycle.first for lifecycle in LIFECYCLES}
 
