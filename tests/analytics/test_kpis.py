@@ -59,7 +59,7 @@ def test_the_kpis_are_what_happened(shop: Shop) -> None:
     shown = shop.run("analytics_service.kpi").stdout
     assert "AddressSubmitted" in shown
     assert "25.0%" in shown
-    assert "dead letters of all time: 1, 1 of them unsettled: mend the cause, then make redrive" in shown
+    assert "in all 1 dead letters, 1 unsettled: mend the cause and make redrive" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert len(shown.splitlines()) <= 25
 
