@@ -47,7 +47,7 @@ MOST_CURRENCIES = 3
 
 
 MOST_LETTERS = 100_000
-"""Dead letters are counted up to so many, which takes half a second at most."""
+"""Dead letters are counted up to so many: each is looked for in three tables, every 2 s."""
 _DEAD_LETTERS = f"""
 SELECT COUNT(*) AS total,
        COUNT(CASE WHEN checkout.log_id IS NULL AND `order`.log_id IS NULL AND fulfillment.log_id IS NULL THEN 1 END)
