@@ -22,9 +22,13 @@ WITH_SERVICES := PYTHONPATH=$(subst $(EMPTY) $(EMPTY),:,$(SERVICES))
 # Our programs log in, two ports above the one for everybody. Without KAFKA_PORT the settings of a program hold, and
 # its .env; MARIADB_PORT is one of them already.
 AT_KAFKA := $(if $(KAFKA_PORT),KAFKA_BOOTSTRAP='[::1]:$(shell expr $(KAFKA_PORT) + 2)')
-# With the passwords that the environment has: for Kafka the auditor's, for MariaDB those of the user who is named.
-as = cd analytics && $(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDITOR_PASSWORD)') \
-	$(if $($(1)_PASSWORD),MARIADB_PASSWORD='$($(1)_PASSWORD)') exec venv/bin/python -m
+# Passwords are taken as they are typed, in make's own command line too, where it would expand a dollar sign.
+PASSWORDS := $(addsuffix _PASSWORD,KAFKA_ADMIN CHECKOUT ORDER FULFILLMENT ANALYTICS AUDITOR USER)
+$(foreach name,$(PASSWORDS),$(if $(findstring command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
+# Only the shell itself hands them on: everybody sees the arguments of a command.
+login = [ -z "$$$(2)_PASSWORD" ] || export $(1)_PASSWORD="$$$(2)_PASSWORD";
+# For Kafka as the auditor, for MariaDB as the user who is named.
+as = cd analytics || exit; $(call login,KAFKA,AUDITOR) $(call login,MARIADB,$(1)) $(AT_KAFKA) exec venv/bin/python -m
 
 .DEFAULT_GOAL := help
 # What a program prints is shown when it does, also where MAKEFLAGS has -O.
@@ -55,7 +59,7 @@ export: analytics ## write a table or view as CSV: ARGS='order --output order.cs
 	@$(call as,USER) analytics_service.export --folder .. $(ARGS)
 
 truth: tools ## say what the KPIs must be once everything has settled, from the opened checkouts and the rules alone
-	@$(AT_KAFKA) $(if $(AUDITOR_PASSWORD),KAFKA_PASSWORD='$(AUDITOR_PASSWORD)') $(WITH_SERVICES) $(TOOL) truth $(ARGS)
+	@$(call login,KAFKA,AUDITOR) $(AT_KAFKA) $(WITH_SERVICES) $(TOOL) truth $(ARGS)
 
 audit: analytics ## recompute everything from the topics and say which rule is broken where
 	@$(call as,AUDITOR) analytics_service.audit $(ARGS)

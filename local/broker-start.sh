@@ -4,4 +4,5 @@ if [[ ! $(cat /proc/net/if_inet6 2>&-) ]]; then
     echo "IPv6 is off in this container: switch it on for Docker and its networks (docs/docker.md says how)." >&2
     exit 2
 fi
-cat "$@" >/mnt/shared/config/server.properties && exec /etc/kafka/docker/run
+# Passwords come by a file, because what the environment says in KAFKA_... is taken to the letter.
+{ cat "$@" && bash /local/broker-passwords.sh; } >/mnt/shared/config/server.properties && exec /etc/kafka/docker/run

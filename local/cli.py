@@ -3,7 +3,7 @@
 import shutil
 import sys
 
-from local import background, foreground, programs, requirements, stack, venvs
+from local import background, foreground, passwords, programs, requirements, stack, venvs
 from local.errors import Refusal
 from local.interrupt import Interrupted, interruptible
 from local.locks import claim_stack
@@ -61,6 +61,9 @@ def _ensure(names: tuple[str, ...]) -> None:
     unknown = set(names) - {"binaries", "tools", *venvs.SERVICES}
     if unknown:
         raise Refusal(f"{', '.join(sorted(unknown))}: this is neither binaries nor tools nor a service.")
+    if not {*venvs.SERVICES}.isdisjoint(names):
+        # For a program that logs in next.
+        passwords.require_typeable()
     if "binaries" in names:
         programs.ready(say)
     wanted = [venvs.of_tools() if name == "tools" else venvs.of_service(name) for name in names if name != "binaries"]

@@ -61,7 +61,7 @@ def run(
             due = time.monotonic() - told >= PROGRESS_EVERY and line.startswith(progress)
             if tell_all or due:
                 told = time.monotonic()
-                say(line[:LINE_WIDTH])
+                say(line if tell_all else line[:LINE_WIDTH])
     _running.discard(process)
     if process.returncode:
         for line in [] if tell_all else last:

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from local import background, binaries, programs, stack, venvs
+from local import background, binaries, passwords, programs, stack, venvs
 from local.commands import Say, together
 from local.errors import Refusal
 from local.interrupt import Interrupted
@@ -46,6 +46,7 @@ def run_cluster(say: Say) -> None:
 
 def _run(layout: Layout, say: Say, *, borrowed: bool) -> None:
     # What would fail only after minutes of downloading is refused at once.
+    passwords.require_typeable()
     binaries.require_tools()
     venvs.require_tools()
     if not borrowed:
@@ -109,7 +110,7 @@ def _server_program(server: Server, console: Console) -> Program:
 
 
 def _service_program(name: str, service: str, instance: int, layout: Layout, console: Console) -> Program:
-    environment = {"PYTHONUNBUFFERED": "1", **layout.for_services(), **_password(service)}
+    environment = {"PYTHONUNBUFFERED": "1", **layout.for_services(), **passwords.of_service(service)}
     if layout.size.instances > 1:
         environment["INSTANCE"] = str(instance)
     if instance > 0:
@@ -117,9 +118,3 @@ def _service_program(name: str, service: str, instance: int, layout: Layout, con
     if wants_colour():
         environment["FORCE_COLOR"] = "1"
     return Program(name, ["venv/bin/python", "main.py"], console, ROOT / service, environment)
-
-
-def _password(service: str) -> dict[str, str]:
-    """That of the service, which init-kafka.sh and sql/ give to its users, where the environment has one."""
-    password = os.environ.get(f"{service.upper()}_PASSWORD")
-    return {"KAFKA_PASSWORD": password, "MARIADB_PASSWORD": password} if password else {}

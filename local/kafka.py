@@ -5,13 +5,13 @@ for the brokers among themselves, with a password that nobody else has. What a n
 """
 
 import contextlib
-import os
 import socket
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local import passwords
 from local.binaries import Binaries
 from local.cluster import Cluster, Node
 from local.environment import chosen
@@ -22,7 +22,6 @@ from local.server import HOST, Server
 LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 ADMIN_PASSWORD = "adminpw"
 """A workshop's; KAFKA_ADMIN_PASSWORD is another one."""
-PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
 class Kafka(Server):
@@ -93,7 +92,7 @@ class Kafka(Server):
         self._settings.touch()
         self._settings.chmod(0o600)
         own = {**self._places(), **self._passwords(), **self.properties}
-        lines = (f"{key}={value}\n" for key, value in own.items())
+        lines = (f"{key}={passwords.as_property(value)}\n" for key, value in own.items())
         self._settings.write_text(self._cluster.settings + "".join(lines))
         if not (self.home / "data" / "meta.properties").is_file():
             self._format()
@@ -127,12 +126,10 @@ class Kafka(Server):
 
     def _passwords(self) -> dict[str, str]:
         shared = self._cluster.password
-        brokers = f'{PLAIN} username="broker" password="{shared}" user_broker="{shared}";'
-        admin = os.environ.get("KAFKA_ADMIN_PASSWORD") or ADMIN_PASSWORD
-        if set(admin) & set('"\\'):
-            raise Refusal('KAFKA_ADMIN_PASSWORD must be without " and \\: choose another one.')
+        brokers = passwords.plain_login(username="broker", password=shared, user_broker=shared)
+        admin = passwords.of("KAFKA_ADMIN_PASSWORD") or ADMIN_PASSWORD
         return {
-            "listener.name.login.plain.sasl.jaas.config": f'{PLAIN} user_admin="{admin}";',
+            "listener.name.login.plain.sasl.jaas.config": passwords.plain_login(user_admin=admin),
             "listener.name.internal.plain.sasl.jaas.config": brokers,
             "listener.name.controller.plain.sasl.jaas.config": brokers,
         }

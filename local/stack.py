@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from local import background, commands, programs
+from local import background, commands, passwords, programs
 from local.binaries import Binaries
 from local.cluster import Cluster
 from local.cluster import Ports as KafkaPorts
@@ -128,6 +128,7 @@ def up(say: Say) -> None:
     """Start one broker and the database in the background, and return when topics and tables are there."""
     with claim_stack("up"):
         layout = Layout.from_environment(SINGLE)
+        passwords.require_typeable()
         if background.running():
             raise Refusal("Kafka and MariaDB are up already: use them, or end them with make down.")
         layout.require_free()

@@ -1,6 +1,6 @@
 """The KPIs, as the views of sql/ define them, and how they look."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -48,14 +48,29 @@ MOST_CURRENCIES = 3
 """In the table, so that it keeps its height."""
 
 
+MOST_LETTERS = 100_000
+"""Dead letters are counted up to so many: each is looked for in three tables, every 2 s."""
+_DEAD_LETTERS = f"""
+SELECT COUNT(*) AS total,
+       COUNT(CASE WHEN checkout.log_id IS NULL AND `order`.log_id IS NULL AND fulfillment.log_id IS NULL THEN 1 END)
+         AS unsettled
+FROM (SELECT log_id, kafka_partition, kafka_offset FROM dead_letter LIMIT {MOST_LETTERS}) AS letter
+LEFT JOIN checkout USING (log_id, kafka_partition, kafka_offset)
+LEFT JOIN `order` USING (log_id, kafka_partition, kafka_offset)
+LEFT JOIN fulfillment USING (log_id, kafka_partition, kafka_offset)
+"""
+
+
 @dataclass(frozen=True)
 class Kpis:
     """What the views say of the last ``window`` seconds. ``views`` holds their rows by their names without ``kpi_``.
-    ``lag``: messages that are in Kafka and not yet stored; None: not known."""
+    ``lag``: messages that are in Kafka and not yet stored; None: not known. ``dead_letters``: how many there are,
+    however old, and how many of them are not settled."""
 
     window: int
     at: datetime
     lag: int | None
+    dead_letters: Row
     views: Mapping[str, list[Row]]
 
     def one(self, view: str) -> Row:
@@ -77,7 +92,8 @@ def read(connection: Connection, window: int, lag: int | None, views: Mapping[st
         query = f"SELECT * FROM kpi_{view}" + (f" ORDER BY {order}" if order else "")
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
-    return Kpis(window, datetime.now(UTC), lag, {view: rows(view, order) for view, order in views.items()})
+    letters = dict(connection.execute(text(_DEAD_LETTERS)).mappings().one())
+    return Kpis(window, datetime.now(UTC), lag, letters, {view: rows(view, order) for view, order in views.items()})
 
 
 def table(kpis: Kpis) -> Group:
@@ -87,7 +103,7 @@ def table(kpis: Kpis) -> Group:
     ahead = max(row["ahead_seconds"] for row in kpis.views["events"])
     if ahead > CLOCK_SKEW:
         shown.append(f"the clock went back: events are stored that lie up to {ahead:,.0f} s ahead of it")
-    return Group(*shown)
+    return Group(*shown, *_letters(kpis))
 
 
 def _table(first: str, *others: str) -> Table:
@@ -148,6 +164,14 @@ def _figures(kpis: Kpis) -> Table:
     for left, right in zip(cells[::2], cells[1::2], strict=True):
         figures.add_row(*left, *right)
     return figures
+
+
+def _letters(kpis: Kpis) -> Iterator[str]:
+    """A line, where there are dead letters, however old."""
+    total, unsettled = kpis.dead_letters["total"], kpis.dead_letters["unsettled"]
+    if total:
+        todo = f"{_count(unsettled)} unsettled: mend the cause and make redrive" if unsettled else "settled"
+        yield f"in all {_count(total)}{'' if total < MOST_LETTERS else ' or more'} dead letters, {todo}"
 
 
 def _window(seconds: int) -> str:

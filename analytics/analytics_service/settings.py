@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from shop.edges.settings import DatabaseSettings, MonitoredSettings
+from shop.edges.settings import DatabaseSettings, MonitoredSettings, Password
 
 SHORTEST_WINDOW_SECONDS, LONGEST_WINDOW_SECONDS = 30, 600
 
@@ -28,10 +28,10 @@ class AnalyticsSettings(_KpiSettings, MonitoredSettings):
     """The settings of the service; the tools use those that they need."""
 
     kafka_user: str = Field("analytics", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: str = Field("analyticspw", repr=False, description="password of that user")
+    kafka_password: Password = Field("analyticspw", repr=False, description="password of that user")
     http_port: int = Field(9104, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
     mariadb_user: str = Field("analytics", min_length=1, description="user with SELECT and INSERT")
-    mariadb_password: str = Field("analyticspw", repr=False, description="password of that user")
+    mariadb_password: Password = Field("analyticspw", repr=False, description="password of that user")
     mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")
     kpi_every: float = Field(10.0, ge=1, le=3600, description="seconds between two KPI tables on the console")
     batch_messages: int = Field(2500, ge=1, le=50_000, description="messages in one transaction, at most")
@@ -48,5 +48,5 @@ class ReaderSettings(_KpiSettings):
     """The settings of the tools that only read."""
 
     mariadb_user: str = Field("user", min_length=1, description="user with SELECT")
-    mariadb_password: str = Field("userpw", repr=False, description="password of that user")
+    mariadb_password: Password = Field("userpw", repr=False, description="password of that user")
     mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")

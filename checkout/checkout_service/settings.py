@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from shop.edges.settings import BusinessSettings
+from shop.edges.settings import BusinessSettings, Password
 
 
 class CheckoutSettings(BusinessSettings):
     kafka_user: str = Field("checkout", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: str = Field("checkoutpw", repr=False, description="password of that user")
+    kafka_password: Password = Field("checkoutpw", repr=False, description="password of that user")
     http_port: int = Field(9101, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
     checkout_rate: float = Field(
         10.0,

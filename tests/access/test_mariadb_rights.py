@@ -1,12 +1,9 @@
 """Who may do what in the database: each cell of the table is tried on a real one. Nothing is changed by that."""
 
-import subprocess
-
 import pymysql
 import pytest
 
 from local.mariadb import MariaDB
-from local.paths import ROOT
 
 pytestmark = pytest.mark.database
 
@@ -99,18 +96,3 @@ def test_neither_root_nor_a_stranger_comes_in_over_the_network(mariadb: MariaDB,
     with pytest.raises(pymysql.MySQLError) as refused:
         pymysql.connect(host="::1", port=mariadb.port, user=name or "nobody", password=password)
     assert refused.value.args[0] in DENIED
-
-
-@pytest.mark.parametrize("password", ["plain", 'it\'s \\\\ a "secret"; --', "naïve 😀"])
-def test_a_user_gets_the_password_that_the_environment_has(
-    mariadb: MariaDB, password: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ANALYTICS_PASSWORD", password)
-    mariadb.execute("CREATE USER 'of-this-test'@'%' IDENTIFIED BY 'another'")
-    try:
-        script = ["bash", str(ROOT / "sql" / "095-passwords.sh")]
-        sql = subprocess.run(script, capture_output=True, text=True, check=True).stdout
-        mariadb.execute(sql.replace("'analytics'@", "'of-this-test'@"))
-        pymysql.connect(host="::1", port=mariadb.port, user="of-this-test", password=password.encode()).close()
-    finally:
-        mariadb.execute("DROP USER 'of-this-test'@'%'")

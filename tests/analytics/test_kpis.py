@@ -53,11 +53,13 @@ def test_the_kpis_are_what_happened(shop: Shop) -> None:
     assert (euros["currency"], euros["orders"], euros["gross"]) == ("EUR", 10, revenue)
     assert [(row["dead_letters"], row["unsettled"]) for row in kpis["dead_letter"]] == [(1, 1)]
     assert {row["topic"]: row["events"] for row in kpis["events"]}["checkout"] == sum(STEPS)
-    assert set(kpis) == {"window", "at", "lag", *ALL}
+    assert set(kpis) == {"window", "at", "lag", "dead_letters", *ALL}
+    assert kpis["dead_letters"] == {"total": 1, "unsettled": 1}
     assert kpis["lag"] == 0
     shown = shop.run("analytics_service.kpi").stdout
     assert "AddressSubmitted" in shown
     assert "25.0%" in shown
+    assert "in all 1 dead letters, 1 unsettled: mend the cause and make redrive" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert len(shown.splitlines()) <= 25
 
@@ -115,6 +117,7 @@ def test_a_dead_letter_is_settled_by_a_fact_row(shop: Shop) -> None:
     kpis = json.loads(shop.run("analytics_service.kpi", "--json").stdout)
     assert sum(row["dead_letters"] for row in kpis["dead_letter"]) == 2
     assert sum(row["unsettled"] for row in kpis["dead_letter"]) == 1
+    assert kpis["dead_letters"] == {"total": 2, "unsettled": 1}
 
 
 WRITES = {

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from analytics_service.audit.auditor import RULES
 from analytics_service.audit.history import Entry, History
-from analytics_service.audit.report import Coordinates, read_expectations
+from analytics_service.audit.report import Coordinates, DeadLetters, read_expectations
 from shop.runtime.errors import UserError
 from tests.audit.world import COMPLETED, World
 
@@ -97,6 +97,27 @@ def test_the_report_is_shown_to_people_and_to_programs() -> None:
     assert told["clean"] is False
     assert told["rules"]["once"]["count"] == 7
     assert told["rules"]["once"]["violations"][0]["topic"] == "checkout"
+
+
+@pytest.mark.parametrize(
+    ("letters", "line"),
+    [
+        (DeadLetters(), ""),
+        (DeadLetters(1, 1), "1 dead letter, 1 unsettled: mend the cause, then make redrive\n"),
+        (DeadLetters(1200, 3), "1,200 dead letters, 3 unsettled: mend the cause, then make redrive\n"),
+        (DeadLetters(2, 0), "2 dead letters, settled\n"),
+    ],
+)
+def test_dead_letters_are_told_of_in_one_line_and_are_no_violation(letters: DeadLetters, line: str) -> None:
+    world = World(dead_letters=letters)
+    world.live(1, *COMPLETED)
+    report = world.audit()
+    shown, written = io.StringIO(), io.StringIO()
+    report.print(Console(file=shown, width=120))
+    report.write_json(written)
+    assert f"{line}clean: 10 messages" in shown.getvalue()
+    assert ("dead letter" in shown.getvalue().replace("row or dead letter", "")) == bool(line)
+    assert json.loads(written.getvalue())["dead_letters"] == letters._asdict()
 
 
 def test_every_rule_says_what_must_hold() -> None:

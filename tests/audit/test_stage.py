@@ -131,6 +131,7 @@ def test_people_and_programs_are_told(stored: Stage) -> None:
     clean = stored.command("--settled")
     assert clean.returncode == 0, clean.stderr
     assert "clean: 31 messages" in clean.stdout
+    assert "2 dead letters, 2 unsettled: mend the cause, then make redrive" in clean.stdout
     (harm, repair), _ = DAMAGES["a row is gone"]
     stored.sql(harm)
     try:

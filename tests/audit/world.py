@@ -8,7 +8,7 @@ from enum import StrEnum
 from analytics_service.audit.auditor import RULES, Auditor
 from analytics_service.audit.entries import EPOCH, ProjectedRow
 from analytics_service.audit.messages import Chunk, Letter, Message, Range, Row
-from analytics_service.audit.report import Coordinates, Report, Violation
+from analytics_service.audit.report import Coordinates, DeadLetters, Report, Violation
 from analytics_service.audit.rules import Terms
 from shop.contract.events import Checkout, Event, Fulfillment, Order, serialize
 from shop.contract.ids import fulfillment_id_of, order_id_of
@@ -37,6 +37,8 @@ class World:
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     lost: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
     anew: Mapping[str, int] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
+    dead_letters: DeadLetters = field(default_factory=DeadLetters)
 
     def __post_init__(self) -> None:
         self.log = {(topic, number): [] for topic in TOPICS for number in range(self.partitions)}

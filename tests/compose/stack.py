@@ -19,6 +19,7 @@ import pytest
 from local.paths import ROOT
 from local.server import free_port
 from tests.local.waiting import wait_until
+from tests.passwords import HARD
 
 PROJECT = "shop-compose-test"
 NETWORK = "workshop-net"
@@ -32,6 +33,10 @@ FRONTS = {
 }
 """Where each service is reached, and at which port."""
 SERVICES = tuple(FRONTS)
+PASSWORDS = {
+    f"{user}_PASSWORD": user + "".join(word for word in HARD if len(word) < 50)
+    for user in ("KAFKA_ADMIN", "KAFKA_BROKER", "CHECKOUT", "ORDER", "FULFILLMENT", "ANALYTICS")
+}
 MB = 1024 * 1024
 HEALTHY_WITHIN = 180.0  # seconds
 BUILT_WITHIN = 900
@@ -99,8 +104,7 @@ class Stack:
             "MARIADB_PORT": str(self.mariadb_port),
             "SPEED": "5",
             "CONVERSION": "0.5",
-            "ORDER_PASSWORD": "of-this-test",
-            "ANALYTICS_PASSWORD": "it's-of-this-test",
+            **PASSWORDS,
         }
 
     def compose(self, *arguments: str, **settings: str) -> str:

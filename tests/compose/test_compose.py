@@ -15,7 +15,18 @@ from confluent_kafka.admin import AdminClient
 
 from local.paths import ROOT
 from shop.contract.lifecycle import TOPICS
-from tests.compose.stack import FRONTS, KAFKA, MARIADB, PREFIX, PROJECT, SERVICES, Stack, brought_up, docker
+from tests.compose.stack import (
+    FRONTS,
+    KAFKA,
+    MARIADB,
+    PASSWORDS,
+    PREFIX,
+    PROJECT,
+    SERVICES,
+    Stack,
+    brought_up,
+    docker,
+)
 from tests.local.waiting import wait_until
 from tests.shop import Service
 
@@ -136,7 +147,7 @@ def test_root_does_not_come_from_the_network(stack: Stack) -> None:
 def test_a_service_can_run_on_this_machine_instead(stack: Stack, tmp_path: Path) -> None:
     stack.compose("stop", "order")
     environment = stack.for_this_machine() | {
-        "KAFKA_PASSWORD": "of-this-test",
+        "KAFKA_PASSWORD": PASSWORDS["ORDER_PASSWORD"],
         "LOG_FORMAT": "json",
         "HTTP_PORT": "0",
     }

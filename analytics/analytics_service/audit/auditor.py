@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
+from analytics_service.audit.compaction import Compacted, Remains, is_compacting
 from analytics_service.audit.entries import ProjectedRow, entry_of, entry_of_row, read
 from analytics_service.audit.family import Family
 from analytics_service.audit.history import TABLE_ROW, History
-from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Message, Pair, Range, is_clean
-from analytics_service.audit.report import Coordinates, Report, Violation
+from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Letter, Message, Pair, Range, Row, is_clean
+from analytics_service.audit.report import Coordinates, DeadLetters, Report, Violation
 from analytics_service.audit.rules import FAMILY_RULES, FORGOTTEN_RULES, SetBack, Terms
 
 RULES: Mapping[str, str] = {
-    rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in (*MESSAGE_RULES, *FAMILY_RULES)
+    **{rule.__name__: " ".join((rule.__doc__ or "").split()) for rule in (*MESSAGE_RULES, *FAMILY_RULES)},
+    "compaction": "No topic is compacted: every message is there until retention removes it.",
 }
 """Every rule's sentence, by its name."""
 
@@ -36,6 +38,14 @@ class Source(Protocol):
     @property
     def anew(self) -> Mapping[str, int]:
         """Topics that had an earlier life, and when (in milliseconds) analytics first saw the present one."""
+
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """The cleanup.policy of each topic; one that may not be read is not in it."""
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """How many there are."""
 
     def strays(self) -> Iterator[Violation]:
         """Rows outside of all ranges that no message can stand behind."""
@@ -61,7 +71,7 @@ class Horizon:
     def add(self, of: Range, first: int | None, seen_anew: int | None) -> None:
         """Takes in a range and the time of its first message (None: it has none)."""
         if of.start > 0:
-            self._raise(of.partition, float("inf") if first is None else first)
+            self.raise_to(of.partition, float("inf") if first is None else first)
         if seen_anew is not None:
             # The new topic existed when its first message came, and when analytics saw it.
             earlier = self._first_seen.get(of.topic, float(seen_anew))
@@ -71,10 +81,11 @@ class Horizon:
         """The horizons, once every range was added."""
         for seen in self._first_seen.values():
             for partition in partitions:
-                self._raise(partition, seen)
+                self.raise_to(partition, seen)
         return self.of_partition
 
-    def _raise(self, partition: int, to: float) -> None:
+    def raise_to(self, partition: int, to: float) -> None:
+        """Forgets what began before this time."""
         self.of_partition[partition] = max(to, self.of_partition.get(partition, float("-inf")))
 
 
@@ -113,6 +124,7 @@ class Auditor:
         self._report = report
         self._progress = progress
         self._lag = 0
+        self._compacted: dict[str, Compacted] = {}
 
     def run(self) -> None:
         began = time.monotonic()
@@ -123,6 +135,9 @@ class Auditor:
             self._judge(history)
         for violation in self._source.strays():
             self._report.add(violation)
+        for topic, compacted in self._compacted.items():
+            self._add("compaction", topic, None, None, compacted.sentence())
+        self._report.dead_letters = self._source.dead_letters
         if self._lag:
             self._report.note(f"analytics has not come to {self._lag} messages yet")
         self._report.close(time.monotonic() - began)
@@ -132,17 +147,19 @@ class Auditor:
         total, done = sum(one.end - one.start for one in ranges), 0
         for one in ranges:
             first: int | None = None
+            remains = Remains(one)
             for chunk in self._source.chunks(one):
                 if first is None and chunk.messages:
                     first = chunk.messages[0].time
                 clock.add(one, chunk.messages)
-                self._compare(one, chunk, history)
+                self._compare(one, chunk, history, remains)
                 self._report.messages += len(chunk.messages)
                 if chunk.messages:
                     read = done + chunk.messages[-1].offset + 1 - one.start
                     self._progress(f"reading {one.topic}/{one.partition}", read, total)
             done += one.end - one.start
             horizon.add(one, first, anew.get(one.topic))
+            self._explain(remains, horizon)
             if one.end < one.mark:
                 self._hidden(one)
         if total:
@@ -164,12 +181,24 @@ class Auditor:
         if self._terms.settled:
             self._add("settled", one.topic, one.partition, one.end, sentence)
 
-    def _compare(self, of: Range, chunk: Chunk, history: History) -> None:
+    def _explain(self, remains: Remains, horizon: Horizon) -> None:
+        """Names compaction as the cause where it is one, and else each row that it would have explained."""
+        of, policy = remains.of, self._source.policies.get(remains.of.topic)
+        if is_compacting(policy) or remains.show_compaction():
+            self._compacted.setdefault(of.topic, Compacted(policy)).gone += len(remains.gone)
+            horizon.raise_to(of.partition, remains.until())
+            return
+        for offset, is_row in remains.gone:
+            row, letter = (Row(0, ""), None) if is_row else (None, Letter(None, None, None))
+            self._examine(of, offset, Pair(None, None, row, None, letter, True))
+
+    def _compare(self, of: Range, chunk: Chunk, history: History, remains: Remains) -> None:
         rows, letters = chunk.rows, chunk.letters
         met = 0
         for message in chunk.messages:
             offset = message.offset
             event = read(of.topic, message.value)
+            remains.add(message, event)
             if not isinstance(event, str):
                 history.add(entry_of(event, message, of))
             row, letter = rows.get(offset), letters.get(offset)
@@ -181,7 +210,10 @@ class Auditor:
         if met < len(rows) + len(letters):
             offsets = {message.offset for message in chunk.messages}
             for offset in sorted((rows.keys() | letters.keys()) - offsets):
-                self._examine(of, offset, Pair(None, None, rows.get(offset), None, letters.get(offset), True))
+                if remains.covers(offset):
+                    remains.gone.append((offset, offset in rows))
+                else:
+                    self._examine(of, offset, Pair(None, None, rows.get(offset), None, letters.get(offset), True))
 
     def _examine(self, of: Range, offset: int, pair: Pair) -> None:
         if any(first <= offset < end for first, end in of.lost):

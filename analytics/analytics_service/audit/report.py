@@ -41,6 +41,20 @@ class Violation(NamedTuple):
     sentence: str
 
 
+class DeadLetters(NamedTuple):
+    """How many messages are put away as no valid event; ``unsettled``: ``make redrive`` has not stored them since."""
+
+    total: int = 0
+    unsettled: int = 0
+
+    def sentence(self) -> str:
+        """What to tell of them, and what to do."""
+        count = "1 dead letter" if self.total == 1 else f"{self.total:,} dead letters"
+        if not self.unsettled:
+            return f"{count}, settled"
+        return f"{count}, {self.unsettled:,} unsettled: mend the cause, then make redrive"
+
+
 @dataclass
 class Finding:
     """One rule's sentence and what was found to break it: every violation counts, the first ``KEPT`` are kept."""
@@ -58,6 +72,7 @@ class Report:
         self.notes: list[str] = []
         self.messages = 0
         self.seconds = 0.0
+        self.dead_letters = DeadLetters()
         self._expected = frozenset(expected)
         self._missing = set(self._expected)
         if self._expected:
@@ -123,6 +138,8 @@ class Report:
         console.print(table)
         for sentence in self.notes:
             console.print(f"note: {sentence}", highlight=False, markup=False)
+        if self.dead_letters.total:
+            console.print(self.dead_letters.sentence(), highlight=False)
         rate = self.messages / self.seconds if self.seconds else 0.0
         verdict = "clean" if self.clean else f"{self.count} violations"
         console.print(
@@ -137,6 +154,7 @@ class Report:
                 "messages": self.messages,
                 "seconds": round(self.seconds, 3),
                 "notes": self.notes,
+                "dead_letters": self.dead_letters._asdict(),
                 "rules": {
                     name: {
                         "sentence": finding.sentence,

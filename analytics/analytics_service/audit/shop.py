@@ -7,7 +7,7 @@ from contextlib import closing
 
 from analytics_service.audit.entries import ProjectedRow
 from analytics_service.audit.messages import Chunk, Range, Row
-from analytics_service.audit.report import Coordinates, Violation
+from analytics_service.audit.report import Coordinates, DeadLetters, Violation
 from analytics_service.audit.tables import Tables
 from analytics_service.audit.topics import Topics
 from analytics_service.streams import Partition, Place, Streams
@@ -28,6 +28,7 @@ class RealShop:
             for log in self._logs.values()
             if (log.cluster_id, log.topic_id) == (cluster_id, topic_ids.get(log.topic))
         }
+        self.policies = topics.policies()
         places = topics.places()
         starts = topics.starts(places)
         # All marks are taken before all ends: what lies below its mark was caused by something below an end.
@@ -58,6 +59,11 @@ class RealShop:
         earlier = {log.topic for log in self._logs.values() if log.log_id not in self._live.values()}
         seen = {topic: self._logs[log_id].first_seen.timestamp() * 1000 for topic, log_id in self._live.items()}
         return {topic: int(seen.get(topic, self.now)) for topic in TOPICS if topic in earlier}
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """How many there are."""
+        return self._tables.dead_letters()
 
     def strays(self) -> Iterator[Violation]:
         """Rows in a table of another topic, of a log that nobody knows, or beyond the end of their partition."""

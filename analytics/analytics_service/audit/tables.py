@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from analytics_service.audit.entries import ProjectedRow
 from analytics_service.audit.messages import Letter
+from analytics_service.audit.report import DeadLetters
 from analytics_service.bookmarks import last_offsets
 from analytics_service.streams import Partition
 from shop.contract.lifecycle import TOPICS
@@ -104,6 +105,17 @@ class Tables:
             ):
                 losses.setdefault(Partition(log_id, number), []).append((first, after))
         return losses
+
+    def dead_letters(self) -> DeadLetters:
+        """How many there are, of all logs."""
+        settled = " OR ".join(
+            f"EXISTS (SELECT 1 FROM `{table}` AS event WHERE event.log_id = letter.log_id AND "
+            "event.kafka_partition = letter.kafka_partition AND event.kafka_offset = letter.kafka_offset)"
+            for table in TOPICS
+        )
+        with self._connection() as connection:
+            query = f"SELECT COUNT(*), COUNT(CASE WHEN NOT ({settled}) THEN 1 END) FROM dead_letter AS letter"
+            return DeadLetters(*connection.exec_driver_sql(query).one())
 
     def projection(self) -> Iterator[ProjectedRow]:
         """All rows of fulfillment's own table, as of one moment."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 import confluent_kafka as ck
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, OffsetSpec  # type: ignore[attr-defined]
 
 from analytics_service.audit.messages import Message
 from analytics_service.dead_letters import Headers, headers_of
@@ -60,6 +60,22 @@ class Topics:
 
     def cluster_id(self) -> str:
         return self._broker.cluster_id()
+
+    def policies(self) -> dict[str, str]:
+        """The cleanup.policy of each topic, by the contract's name; one that may not be read is not in it."""
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in self._streams.topics]
+        policies = {}
+        for resource, future in self._broker.admin.describe_configs(asked, request_timeout=REPLY_SECONDS).items():
+            try:
+                configuration = future.result(2 * REPLY_SECONDS)
+            except ck.KafkaException as failure:
+                if failure.args[0].code() != ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise self._unavailable(failure) from None
+            except TimeoutError:
+                raise Unavailable(f"Kafka at {self._address} does not answer in time") from None
+            else:
+                policies[self._streams.table(resource.name)] = str(configuration["cleanup.policy"].value)
+        return policies
 
     def places(self) -> list[Place]:
         """All partitions, topic by topic."""

@@ -45,7 +45,6 @@ def create(settings: DatabaseSettings, **connect: object) -> Engine:
         URL.create(
             "mysql+pymysql",
             username=settings.mariadb_user,
-            password=settings.mariadb_password,
             host=settings.mariadb_host,
             port=settings.mariadb_port,
             database=settings.mariadb_database,
@@ -54,6 +53,8 @@ def create(settings: DatabaseSettings, **connect: object) -> Engine:
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         connect_args={
+            # As bytes, because PyMySQL takes a text for Latin-1.
+            "password": settings.mariadb_password.encode(),
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": REPLY_SECONDS,
             "write_timeout": REPLY_SECONDS,

@@ -1,22 +1,52 @@
 """Settings: from the environment, then from ``.env`` in the working directory, then the defaults."""
 
-from typing import Literal, TypeVar
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv.parser import parse_stream
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shop.edges import ipv6
 from shop.runtime.errors import UserError
+
+_UNFIT = {"Cc": "nobody can type or see", "Zl": "ends a line", "Zp": "ends a line", "Cs": "is not UTF-8"}
+"""Categories of characters that the servers' own tools, or an environment, do not take in a password."""
+
+
+def _typeable(password: str) -> str:
+    for character in password:
+        if why := _UNFIT.get(unicodedata.category(character)):
+            raise ValueError(f"the character U+{ord(character):04X} is in it, which {why}")
+    return password
+
+
+Password = Annotated[str, AfterValidator(_typeable)]
+"""Any text of characters that can be typed. Fields of it have ``repr=False``: no message shows their value."""
+
+
+class _EnvFile(DotEnvSettingsSource):
+    """``.env`` as it stands there: ``${...}`` in it is text, as in a password, and no variable."""
+
+    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
+        with file_path.open(encoding="utf-8-sig") as file:
+            bindings = list(parse_stream(file))
+        for binding in bindings:
+            if binding.error:
+                raise UserError(f"{file_path}, line {binding.original.line}: write NAME=value, or NAME='value'")
+        return {binding.key.lower(): binding.value for binding in bindings if binding.key is not None}
 
 
 class Settings(BaseSettings):
     """What every service can be told. Names are those of the environment variables in lower case."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     kafka_bootstrap: str = Field("[::1]:9094", min_length=1, description="addresses of Kafka, host:port")
     kafka_user: str = Field("auditor", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: str = Field("auditorpw", repr=False, description="password of that user")
+    kafka_password: Password = Field("auditorpw", repr=False, description="password of that user")
     instance: str = Field(
         "0",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
@@ -29,6 +59,29 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
+
+    @field_validator("kafka_password")
+    @classmethod
+    def _taken_by_kafka(cls, password: str, others: ValidationInfo) -> str:
+        if others.data.get("kafka_user") and not password:
+            raise ValueError("it is empty, and no user of Kafka has an empty password")
+        if password.startswith(" "):
+            raise ValueError("it begins with a space, which Kafka's client cuts off")
+        return password
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """For pydantic: where settings come from, the first one wins."""
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        # Not as the default of pydantic, which would read the file in its own way as well.
+        return init_settings, env_settings, _EnvFile(settings_cls, env_file=dotenv_settings.env_file or ".env")
 
     @property
     def kafka_login(self) -> dict[str, str]:
@@ -87,7 +140,7 @@ class DatabaseSettings(Settings):
     mariadb_host: str = Field("::1", min_length=1, description="address of MariaDB")
     mariadb_port: int = Field(3306, ge=1, le=65_535, description="port of MariaDB")
     mariadb_user: str
-    mariadb_password: str = Field(repr=False)
+    mariadb_password: Password = Field(repr=False)
     mariadb_database: str
     mariadb_tls: bool = Field(
         False,
@@ -106,8 +159,12 @@ def load(kind: type[AnySettings], **overrides: object) -> AnySettings:
     try:
         return kind(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']).upper()} = {item['input']!r}: {item['msg']}"
-            for item in error.errors()
-        )
+        wrong = "; ".join(_said(kind, one["loc"], one["input"], one["msg"]) for one in error.errors())
         raise UserError(f"wrong setting (environment or .env): {wrong}") from None
+
+
+def _said(kind: type[Settings], loc: tuple[int | str, ...], value: object, message: str) -> str:
+    """What is wrong with which setting, and its value, unless that is a password."""
+    field = kind.model_fields.get(str(loc[0])) if loc else None
+    shown = f" = {value!r}" if field is not None and field.repr else ""
+    return f"{'.'.join(map(str, loc)).upper()}{shown}: {message.removeprefix('Value error, ')}"
