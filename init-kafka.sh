@@ -167,7 +167,7 @@ for topic in ${OPEN_TOPICS//,/ }; do
     [[ " ${TOPICS[*]} " == *" $topic "* ]] || fail "OPEN_TOPICS names '$topic': give some of $(join "${TOPICS[@]}")."
 done
 
-work=$(mktemp -d)
+work=$(mktemp -d 2>/dev/null) || fail "no temporary folder can be made in ${TMPDIR:-/tmp}: make room there, or set TMPDIR."
 trap 'rm -rf "$work"' EXIT
 cat >"$work/login" <<EOF
 security.protocol=SASL_PLAINTEXT

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.errors import Refusal
+from local.server import tied
 
 Say = Callable[[str], None]
 
@@ -42,7 +43,7 @@ def run(
     last: list[str] = []
     told = time.monotonic()
     with subprocess.Popen(
-        command,
+        tied([str(word) for word in command]),
         cwd=folder,
         env=os.environ | (environment or {}),
         stdin=subprocess.DEVNULL,
