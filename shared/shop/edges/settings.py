@@ -1,17 +1,22 @@
 """Settings: from the environment, then from ``.env`` in the working directory, then the defaults."""
 
+import os
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shop.edges.files import read_text
 from shop.runtime.errors import UserError
+
+ENV_FILE = Path(".env")
 
 
 class Settings(BaseSettings):
     """What every service can be told. Names are those of the environment variables in lower case."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, env_file_encoding="utf-8-sig", extra="ignore", frozen=True)
 
     kafka_bootstrap: str = Field("[::1]:9094", min_length=1, description="addresses of Kafka, host:port")
     kafka_user: str = Field("auditor", description="user of Kafka; empty = no login (the port for everybody)")
@@ -94,10 +99,15 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load(kind: type[AnySettings], **overrides: object) -> AnySettings:
-    """The settings of a process. ``overrides`` (command line options) win over the environment.
+    """The settings of a process. ``overrides`` (command line options) win over the environment; ``_env_file`` is
+    another place of ``.env``.
 
-    Raises UserError that names every wrong setting.
+    Raises UserError that names every wrong setting, or ``.env`` where that is there and is no text that can be read:
+    it would be passed over without a word.
     """
+    env_file = Path(str(overrides.get("_env_file", ENV_FILE)))
+    if os.path.lexists(env_file) and not env_file.is_fifo():
+        read_text(env_file)
     try:
         return kind(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
