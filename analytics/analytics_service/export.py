@@ -40,6 +40,9 @@ By default it is safe to open in Excel and LibreOffice:
   front. Without that one it is what is stored.
 With --raw everything is as stored and there is no mark: for programs.
 
+pandas takes the country NA and texts like null for missing, unless it is told:
+pandas.read_csv(FILE, keep_default_na=False, na_values=[""])
+
 FILE is there only once it is whole.
 """
 
