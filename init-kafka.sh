@@ -265,7 +265,7 @@ done
 if [[ $BOOTSTRAP == \[* && -d /proc/net && ! $(cat /proc/net/if_inet6 2>/dev/null) ]]; then
     fail "BOOTSTRAP is $BOOTSTRAP and IPv6 is off here: switch it on (for containers see docs/docker.md)."
 fi
-work=$(mktemp -d) || fail "no temporary folder can be made in ${TMPDIR:-/tmp}: set TMPDIR to a folder of your own."
+work=$(mktemp -d 2>/dev/null) || fail "no temporary folder can be made in ${TMPDIR:-/tmp}: make room there, or set TMPDIR."
 trap 'rm -rf "$work"' EXIT
 cat >"$work/login" <<EOF
 security.protocol=SASL_PLAINTEXT

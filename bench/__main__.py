@@ -2,13 +2,15 @@
 
 import argparse
 import os
+import sys
 import time
 
 import structlog
 
 from bench import drain, freshness, publish, runtime, whole
-from bench.results import record
+from bench.results import record, require_usable
 from bench.stage import stage
+from local import process
 from shop.edges.process import tune_interpreter
 
 MEASURES = {"runtime": runtime, "publish": publish, "drain": drain, "freshness": freshness, "whole": whole}
@@ -23,6 +25,7 @@ def main() -> None:
             parser.error(f"there is no {name}: give some of {', '.join(MEASURES)}")
     quick = os.environ.get("QUICK", "0") not in {"", "0"}
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), cache_logger_on_first_use=True)
+    require_usable()
     tune_interpreter()
     began, figures = time.monotonic(), []
     with stage(quick) as servers:
@@ -34,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(process.run(main))

@@ -6,6 +6,7 @@ hold 600,000. All of them come through Kafka and the service. It takes a quarter
 
 import os
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,10 +23,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from sqlalchemy import Engine
 
 from bench.drain import STORED, drained
-from bench.results import Figure, record
+from bench.results import Figure, record, require_usable
 from bench.stage import PARTITIONS, Stage, connections, medians, stage, wait_until
 from bench.traffic import DEFAULTS, Message, Traffic, ends_of, write, writer
 from bench.traffic import record as record_traffic
+from local import process
 from shop.contract.lifecycle import TOPICS
 from shop.edges.process import tune_interpreter
 from tests.shop import Shop
@@ -173,10 +175,11 @@ def _ask(filling: Filling) -> float:
 
 def main() -> None:
     quick = os.environ.get("QUICK", "0") not in {"", "0"}
+    require_usable()
     tune_interpreter()
     with stage(quick) as servers:
         record(measure(servers))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(process.run(main))

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from local.errors import Refusal
+from shop.edges.terminal import console
 
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -33,11 +35,25 @@ class Figure:
 
 def record(figures: Sequence[Figure]) -> None:
     """Writes the figures into bench/results.json, in place of older ones of their names, and prints them."""
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    old = _earlier()
     names = {one.figure for one in figures}
     new = [asdict(one) | {"machine": machine()} for one in figures]
     RESULTS.write_text(json.dumps([*(one for one in old if one["figure"] not in names), *new], indent=2) + "\n")
-    Console().print(table(figures))
+    console().print(table(figures))
+
+
+def require_usable() -> None:
+    """Raises Refusal, or the OSError, where the figures could not be kept: to know after minutes is too late."""
+    _earlier()
+    if RESULTS.exists():
+        RESULTS.open("r+").close()
+
+
+def _earlier() -> list[dict[str, object]]:
+    try:
+        return list(json.loads(RESULTS.read_text())) if RESULTS.exists() else []
+    except ValueError:
+        raise Refusal(f"{RESULTS} is damaged: get it back (git checkout {RESULTS}), or remove it.") from None
 
 
 def table(figures: Sequence[Figure]) -> Table:

@@ -6,6 +6,7 @@ that each side spends on a message: that is what a machine with more cores is re
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,16 +17,17 @@ from pathlib import Path
 import confluent_kafka as ck
 import structlog
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
 from bench.results import machine
 from bench.stage import PARTITIONS, Stage, connections, stage, wait_until
 from bench.traffic import DEFAULTS, Message, ends_of, write, writer
+from local import process
 from order_service.rules import next_order
 from shop.contract.events import Event, serialize
 from shop.contract.lifecycle import OrderStatus
+from shop.edges.terminal import console
 from tests.samples import START, checkout
 from tests.shop import Shop
 
@@ -60,7 +62,7 @@ def main() -> None:
                 trials.append(measure(servers, instances, PARTITIONS))
         for partitions in PARTITION_COUNTS:
             trials.append(transitions(servers, 1, partitions))
-    Console(width=100).print(table(trials))
+    console(width=100).print(table(trials))
 
 
 def publish(servers: Stage, instances: int, partitions: int) -> Trial:
@@ -213,4 +215,4 @@ def _cpu_seconds(pids: list[int]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(process.run(main))

@@ -17,10 +17,11 @@ from chaos.report import print_report
 from chaos.run import Run
 from chaos.stage import Load, staged
 from chaos.verdict import judge
+from local import process
+from local.console import wants_colour
 from local.errors import Refusal
-from local.interrupt import Interrupted, interruptible
 
-EXIT_VIOLATIONS, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_VIOLATIONS = 1
 
 
 def arguments() -> argparse.Namespace:
@@ -42,7 +43,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    options, console = arguments(), Console(width=None if sys.stdout.isatty() else 160)
+    options, console = arguments(), _console()
     kinds = set(options.only or KINDS)
     if not disk.allowed() and kinds & NEED_A_DISK:
         console.print("left out of the draw: a full disk, because this user may not mount a file system")
@@ -51,15 +52,7 @@ def main() -> int:
     load = Load(10.0, 1.0, 0.07) if options.soak else Load(options.rate, options.speed)
     home = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
     console.print(f"seed {options.seed}, {len(plan)} faults; logs and data: {home}", highlight=False)
-    try:
-        with interruptible():
-            violations = _run(home, load, plan, options.soak, console)
-    except Interrupted:
-        console.print("interrupted")
-        return EXIT_INTERRUPTED
-    except Refusal as refusal:
-        console.print(str(refusal), highlight=False, markup=False)
-        return EXIT_USER_ERROR
+    violations = _run(home, load, plan, options.soak, console)
     if violations:
         again = " ".join(["make chaos", f"FAULTS={options.faults}", f"SEED={options.seed}", *_further(options)])
         console.print(f"{len(violations)} violations; logs and data are in {home}; to repeat it: {again}")
@@ -95,6 +88,15 @@ def _run(home: Path, load: Load, plan: Sequence[Planned], soak: float | None, co
     return verdict.violations
 
 
+def _console() -> Console:
+    terminal = sys.stdout.isatty()
+    return Console(
+        width=None if terminal else 160,
+        color_system="standard" if wants_colour() else None,
+        force_terminal=terminal,
+    )
+
+
 def _further(options: argparse.Namespace) -> list[str]:
     given = [f"--only {' '.join(options.only)}"] if options.only else []
     given += [f"--rate {options.rate}"] if options.rate != Load.rate else []
@@ -103,4 +105,4 @@ def _further(options: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process.run(main))

@@ -15,6 +15,7 @@ from fuzz.limits import Limits
 from fuzz.load_data import analytics_tables
 from fuzz.outcome import Outcome
 from fuzz.properties import judge
+from local import process
 from local.paths import ROOT
 from shop.edges.process import tune_interpreter
 
@@ -77,4 +78,4 @@ def _print(*outcomes: Outcome) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process.run(main))

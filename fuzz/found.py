@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fuzz.messages import Message
+from local.errors import Refusal
 
 FOLDER = Path(__file__).with_name("found")
 
@@ -35,11 +36,14 @@ def keep(message: Message, folder: Path = FOLDER) -> Path:
 
 
 def read(file: Path) -> Message:
-    """The message in a file that ``keep`` has written. Its suffix is the topic."""
-    held = json.loads(file.read_text())
-    kind, unix_ms = held["timestamp"]
-    headers = [(name, _bytes(value)) for name, value in held["headers"]]
-    return Message(file.suffix[1:], _bytes(held["key"]), _bytes(held["value"]), headers, (kind, unix_ms))
+    """The message in a file that ``keep`` has written. Its suffix is the topic. Raises Refusal where it is none."""
+    try:
+        held = json.loads(file.read_text())
+        kind, unix_ms = held["timestamp"]
+        headers = [(name, _bytes(value)) for name, value in held["headers"]]
+        return Message(file.suffix[1:], _bytes(held["key"]), _bytes(held["value"]), headers, (kind, unix_ms))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Refusal(f"{file} is no message that make fuzz has kept: name a file of {FOLDER}.") from None
 
 
 def all_found(folder: Path = FOLDER) -> list[Path]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local.commands import Say
+from local.errors import Refusal
 from local.paths import HOME
 from local.server import STOP_WITHIN
 
@@ -69,8 +70,20 @@ def _born(pid: int) -> int | None:
 
 
 def _read() -> list[Background]:
-    return [Background(**entry) for entry in json.loads(FILE.read_text())] if FILE.is_file() else []
+    """Raises Refusal where the file is not as `_write` left it: what runs then only a person can find."""
+    if not FILE.is_file():
+        return []
+    try:
+        return [Background(**entry) for entry in json.loads(FILE.read_text())]
+    except (ValueError, TypeError):
+        raise Refusal(
+            f"{FILE} is damaged and does not tell what make up started: end Kafka and MariaDB of this checkout by "
+            "their process ids if they still run, and remove the file."
+        ) from None
 
 
 def _write(processes: list[Background]) -> None:
-    FILE.write_text(json.dumps([asdict(process) for process in processes], indent=1))
+    """At once or not at all: a full disk, or a kill, leaves what was there."""
+    new = FILE.with_suffix(".new")
+    new.write_text(json.dumps([asdict(process) for process in processes], indent=1))
+    new.replace(FILE)

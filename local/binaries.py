@@ -13,6 +13,7 @@ from pathlib import Path
 from local.commands import Say, run
 from local.environment import chosen, for_maven
 from local.errors import Refusal
+from local.files import remove
 from local.locks import wait_for
 from local.paths import HOME, ROOT
 
@@ -82,7 +83,7 @@ def find_java() -> str:
 
 
 def _are_here() -> bool:
-    return STAMP.is_file() and STAMP.read_text() == _wanted()
+    return STAMP.is_file() and STAMP.read_text(errors="replace") == _wanted()
 
 
 def _wanted() -> str:
@@ -101,7 +102,7 @@ def _fetch(say: Say) -> None:
     STAMP.unlink(missing_ok=True)
     # Jars of another version must not stay on the class path, nor half of an unpacked archive.
     for made in ("kafka", "mariadb", "target"):
-        shutil.rmtree(HOME / made, ignore_errors=True)
+        remove(HOME / made)
     say("fetching Kafka and MariaDB with Maven (about 200 MB, once)")
     # Its interactive mode is the one that shows how far a big file is.
     command = [mvn, "--file", os.path.relpath(POM, ROOT), "-Dstyle.color=never", "package"]

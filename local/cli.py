@@ -1,11 +1,10 @@
 """The verbs of `python -m local`, each of which is a target of the Makefile."""
 
-import shutil
-import sys
+import os
+import signal
 
-from local import background, foreground, passwords, programs, requirements, stack, venvs
+from local import background, files, foreground, passwords, process, programs, requirements, stack, tied, venvs
 from local.errors import Refusal
-from local.interrupt import Interrupted, interruptible
 from local.locks import claim_stack
 from local.paths import HOME, ROOT, require_usable
 
@@ -15,18 +14,12 @@ CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache",
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments say. Returns 0, or 2 after a last line that says why not, or 130 when interrupted."""
-    try:
-        with interruptible():
-            require_usable()
-            _dispatch(*arguments)
-    except Refusal as refusal:
-        sys.stdout.flush()
-        print(refusal, file=sys.stderr)
-        return 2
-    except Interrupted:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+
+    def do() -> None:
+        require_usable()
+        _dispatch(*arguments)
+
+    return process.run(do)
 
 
 def say(line: str) -> None:
@@ -37,8 +30,10 @@ def say(line: str) -> None:
 def _dispatch(verb: str = "", *arguments: str) -> None:
     match verb, arguments:
         case "run", ():
+            _end_with_make()
             foreground.run(say)
         case "run-cluster", ():
+            _end_with_make()
             foreground.run_cluster(say)
         case "up", ():
             stack.up(say)
@@ -54,6 +49,12 @@ def _dispatch(verb: str = "", *arguments: str) -> None:
             _clean()
         case _:
             raise Refusal(f"usage: {USAGE}")
+
+
+def _end_with_make() -> None:
+    """Nothing is left running when somebody kills the `make` that waits for this."""
+    if "MAKELEVEL" in os.environ:
+        tied.tie(signal.SIGTERM)
 
 
 def _ensure(names: tuple[str, ...]) -> None:
@@ -75,5 +76,5 @@ def _clean() -> None:
         background.end_all(say)
         made = [HOME, ROOT / ".venv", *(ROOT / name / "venv" for name in venvs.SERVICES)]
         for folder in (*made, *(ROOT / name for name in CACHES)):
-            shutil.rmtree(folder, ignore_errors=True)
+            files.remove(folder)
         say("all data, programs and environments are gone; make run makes them anew")

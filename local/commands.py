@@ -13,6 +13,7 @@ from pathlib import Path
 
 from local.environment import chosen
 from local.errors import Refusal
+from local.server import tied
 
 Say = Callable[[str], None]
 
@@ -43,7 +44,7 @@ def run(
     last: list[str] = []
     told = time.monotonic()
     with subprocess.Popen(
-        command,
+        tied([str(word) for word in command]),
         cwd=folder,
         env=chosen() | dict(environment or {}),
         stdin=subprocess.DEVNULL,

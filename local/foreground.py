@@ -7,13 +7,14 @@ import time
 
 from local import background, binaries, passwords, programs, stack, venvs
 from local.commands import Say, together
+from local.console import Console, wants_colour
 from local.errors import Refusal
 from local.interrupt import Interrupted
 from local.locks import claim_stack
 from local.paths import ROOT
 from local.server import Server
 from local.stack import CLUSTER, SINGLE, Layout, Servers
-from local.supervisor import Console, Program, end_all, wants_colour
+from local.supervisor import Program, end_all
 
 # Together with what it takes to notice, all is over within 10 seconds.
 SERVICES_END_WITHIN = 5.5  # seconds; they promise 5
@@ -57,7 +58,7 @@ def _run(layout: Layout, say: Say, *, borrowed: bool) -> None:
     instances = [(service, instance) for service in venvs.SERVICES for instance in range(layout.size.instances)]
     names = [name if layout.size.instances == 1 else f"{name}-{instance}" for name, instance in instances]
     console = Console(
-        sys.stdout,
+        sys.stdout.fileno(),
         ["shop", *(server.name for server in servers.all), *names],
         colour=wants_colour(),
         on_lost=lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -67,8 +68,9 @@ def _run(layout: Layout, say: Say, *, borrowed: bool) -> None:
         servers,
         [] if borrowed else [_server_program(server, console) for server in servers.all],
         [_service_program(name, *instance, layout, console) for name, instance in zip(names, instances, strict=True)],
-        lambda line: console.write("shop", line),
+        lambda line: console.say("shop", line),
     )
+    console.flush()
 
 
 def _install(layout: Layout, say: Say) -> Servers:

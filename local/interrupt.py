@@ -21,7 +21,9 @@ def interruptible() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted
 
-    before = {each: signal.signal(each, interrupt) for each in SIGNALS}
+    # Who starts it with `nohup` wants it to outlive the terminal.
+    heard = [each for each in SIGNALS if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, interrupt) for each in heard}
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from local.cluster import Cluster
 from local.cluster import Ports as KafkaPorts
 from local.commands import Say
 from local.errors import Refusal
+from local.files import require_room
 from local.kafka import Kafka
 from local.locks import claim_stack
 from local.mariadb import MariaDB
@@ -34,6 +35,9 @@ class Size:
     """Of each service."""
     data: Path
 
+
+AT_FIRST_MB, AT_WORK_MB = 300, 50
+"""What must be free on the disk: MariaDB's files alone are 140 MB at first."""
 
 SINGLE = Size(brokers=1, heap_mb=512, instances=1, data=HOME / "data")
 CLUSTER = Size(brokers=3, heap_mb=384, instances=2, data=HOME / "data" / "cluster")
@@ -107,7 +111,9 @@ def servers(binaries: Binaries, layout: Layout) -> Servers:
 
 
 def prepare(servers: Servers) -> None:
-    """Make the data directories that are not there, at the same time."""
+    """Make the data directories that are not there, at the same time. Raises Refusal where that fails."""
+    made = all(server.home.is_dir() for server in servers.all)
+    require_room(HOME / "data", AT_WORK_MB if made else AT_FIRST_MB)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda server: server.prepare(), servers.all))
 

@@ -4,14 +4,14 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from local.console import Console
 from local.environment import chosen
 from local.server import tied
 
@@ -19,30 +19,6 @@ FIRST_DELAY = 1.0  # seconds
 LONGEST_DELAY = 30.0
 STEADY_AFTER = 60.0
 DRAIN_WITHIN = 1.0  # seconds for a dead program's last words
-COLOURS = (36, 33, 32, 35, 34, 31)
-
-
-class Console:
-    """One log of many programs: whole lines, each under its program's name."""
-
-    def __init__(self, output: IO[str], names: Sequence[str], *, colour: bool, on_lost: Callable[[], None]) -> None:
-        self._output = output
-        self._on_lost = on_lost
-        self._width = max(map(len, names))
-        self._colours = dict(zip(names, COLOURS * len(names), strict=False)) if colour else {}
-        self._lock = threading.Lock()
-
-    def write(self, name: str, line: str) -> None:
-        """Print one line. Where nobody reads it any more (a pipe that was closed), it is dropped and on_lost told."""
-        prefix = f"{name:<{self._width}} |"
-        if name in self._colours:
-            prefix = f"\033[{self._colours[name]}m{prefix}\033[0m"
-        try:
-            with self._lock:
-                self._output.write(f"{prefix} {line}\n")
-                self._output.flush()
-        except BrokenPipeError:
-            self._on_lost()
 
 
 @dataclass
@@ -80,7 +56,7 @@ class Program:
             return
         self._thread.join(within)
         if self._thread.is_alive():
-            self.console.write(self.name, f"did not end within {within:.0f} s: killed")
+            self.console.say(self.name, f"did not end within {within:.0f} s: killed")
             self._signal(signal.SIGKILL)
             self._thread.join()
 
@@ -89,11 +65,14 @@ class Program:
         delay = 0.0
         while not self._ending.is_set():
             started = time.monotonic()
-            code = self._run_once()
+            try:
+                outcome = f"ended ({_meaning(self._run_once())})"
+            except OSError as error:
+                outcome = f"could not be started ({error.strerror})"
             if self._ending.is_set():
                 return
             delay = back_off(delay, time.monotonic() - started)
-            self.console.write(self.name, f"ended ({_meaning(code)}), starts again in {delay:.0f} s{self.note}")
+            self.console.say(self.name, f"{outcome}, starts again in {delay:.0f} s{self.note}")
             self._ending.wait(delay)
 
     def _run_once(self) -> int:
@@ -125,7 +104,7 @@ class Program:
     def _copy(self, output: IO[str]) -> None:
         with output:
             for line in output:
-                self.console.write(self.name, line.rstrip("\n"))
+                self.console.copy(self.name, line.rstrip("\n"))
 
     def _signal(self, how: signal.Signals) -> None:
         """Signal its process group, if it was started and has not been cleared away."""
@@ -159,10 +138,3 @@ def _meaning(code: int) -> str:
     with contextlib.suppress(ValueError):
         return f"signal {signal.Signals(-code).name}"
     return f"signal {-code}"
-
-
-def wants_colour() -> bool:
-    """As most programs decide: on a terminal, unless told otherwise."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()

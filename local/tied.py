@@ -13,13 +13,21 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    parent, number, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+def tie(number: int) -> None:
+    """From now on this process gets that signal when the one that started it is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
+def main() -> None:
+    parent, number, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    tie(number)
     if os.getppid() != parent:
         sys.exit("the parent is gone already")
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"{command[0]} cannot be started: {error.strerror}")
 
 
 if __name__ == "__main__":

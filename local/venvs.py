@@ -3,13 +3,13 @@
 import hashlib
 import importlib.util
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.commands import Say, run, together
 from local.errors import Refusal
+from local.files import remove, require_room
 from local.locks import wait_for
 from local.paths import ROOT
 
@@ -26,6 +26,8 @@ class Venv:
     folder: Path
     home: Path
     requirements: Path
+    megabytes: int = 150
+    """What it takes on the disk, and some more."""
 
     @property
     def python(self) -> Path:
@@ -37,7 +39,7 @@ class Venv:
 
     def is_made(self) -> bool:
         """Whether it is what its requirements, this Python and this place in the file system ask for."""
-        return self._stamp.is_file() and self._stamp.read_text() == self._made_from()
+        return self._stamp.is_file() and self._stamp.read_text(errors="replace") == self._made_from()
 
     def ensure(self, say: Say) -> None:
         """Make it, unless it is made. Raises Refusal where that fails."""
@@ -51,7 +53,9 @@ class Venv:
 
     def _make(self, say: Say) -> None:
         say(f"{self.name}: making its environment")
-        shutil.rmtree(self.home, ignore_errors=True)
+        remove(self.home)
+        require_room(self.home, self.megabytes)
+        self.home.mkdir(parents=True)
         run([sys.executable, "-m", "venv", self.home], self.folder, "make a venv", say)
         self._install(say)
         self._stamp.write_text(self._made_from())
@@ -92,7 +96,7 @@ def of_service(name: str) -> Venv:
 
 def of_tools() -> Venv:
     """For tests, linters and benchmarks: everything that any service needs, and the tools."""
-    return Venv("tools", ROOT, ROOT / ".venv", ROOT / "requirements-dev.txt")
+    return Venv("tools", ROOT, ROOT / ".venv", ROOT / "requirements-dev.txt", megabytes=500)
 
 
 def ensure_all(venvs: list[Venv], say: Say) -> None:

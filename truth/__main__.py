@@ -3,10 +3,9 @@
 import argparse
 import time
 
-from rich.console import Console
-
 from shop.edges import times
 from shop.edges.process import run, tune_interpreter
+from shop.edges.terminal import console
 from shop.runtime.errors import UserError
 from truth.business import Business
 from truth.opened import Span, opened
@@ -47,11 +46,13 @@ def main() -> None:
     if options.json:
         print(as_json(truth, {"from": span.since, "to": span.until, "settings": business.settings()}))
         return
-    console = Console(highlight=False)
-    console.print(tables(truth))
-    console.print(f"{truth.checkout.created:,} checkouts in {seconds:.1f} s, with the settings of")
+    output = console()
+    output.print(tables(truth), highlight=False)
+    output.print(f"{truth.checkout.created:,} checkouts in {seconds:.1f} s, with the settings of", highlight=False)
     for service, settings in business.settings().items():
-        console.print(f"{service:12}", *(f"{name.upper()}={value}" for name, value in settings.items()))
+        output.print(
+            f"{service:12}", *(f"{name.upper()}={value}" for name, value in settings.items()), highlight=False
+        )
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from analytics_service.kpis import Kpis, read, table
 from analytics_service.settings import AnalyticsSettings
+from shop.edges import terminal
 from shop.runtime.errors import Unavailable
 
 WIDTH = 80
@@ -54,9 +54,8 @@ class KpiConsole:
         if self._settings.log_format == "json":
             log.info("kpis", **kpis.as_json())
             return
-        console = Console(width=WIDTH)
+        console = terminal.console(width=WIDTH)
         with console.capture() as capture:
             console.print(table(kpis))
         # In one piece: other threads write to this stream too.
         sys.stdout.write("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
-        sys.stdout.flush()

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +17,7 @@ from analytics_service import extract
 from analytics_service.cells import line
 from analytics_service.extract import Period, Source
 from analytics_service.settings import ReaderSettings
-from shop.edges import database, times
+from shop.edges import database, terminal, times
 from shop.edges.database import explain
 from shop.edges.process import run
 from shop.edges.settings import load
@@ -41,6 +40,9 @@ By default it is safe to open in Excel and LibreOffice:
   front. Without that one it is what is stored.
 With --raw everything is as stored and there is no mark: for programs.
 
+pandas takes the country NA and texts like null for missing, unless it is told:
+pandas.read_csv(FILE, keep_default_na=False, na_values=[""])
+
 FILE is there only once it is whole.
 """
 
@@ -59,7 +61,7 @@ def main() -> None:
             with _stdout() as output:
                 _write(engine, source, period, settings.kpi_window, output, guard=not arguments.raw)
             return
-        path = (arguments.folder / arguments.output).resolve()
+        path = _resolved(arguments.folder / arguments.output)
         with _file(path) as output:
             if not arguments.raw:
                 output.write(codecs.BOM_UTF8)
@@ -125,7 +127,7 @@ def _write(engine: Engine, source: Source, period: Period, window: int, output: 
             MofNCompleteColumn(),
             TextColumn("rows"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=terminal.console(stderr=True),
             transient=True,
             redirect_stdout=False,
             disable=not shown,
@@ -150,6 +152,14 @@ def _stdout() -> Iterator[BinaryIO]:
         raise
     except OSError as error:
         raise UserError(f"the standard output cannot be written: {error.strerror}") from None
+
+
+def _resolved(path: Path) -> Path:
+    """Where a link leads to is written, and the link stays."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise UserError(f"{path.absolute()} cannot be written: it is a link to itself") from None
 
 
 @contextmanager

@@ -5,9 +5,9 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 from sqlalchemy import Engine
@@ -21,6 +21,7 @@ from shop.edges import database
 from shop.edges.database import explain
 from shop.edges.process import run
 from shop.edges.settings import load
+from shop.edges.terminal import console
 from shop.runtime.errors import Unavailable, UserError
 
 REFRESH_SECONDS = 2.0
@@ -50,22 +51,26 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(now.as_json()))
     else:
-        Console().print(kpis.table(now))
+        console().print(kpis.table(now))
 
 
 def _watch(settings: ReaderSettings, engine: Engine, lag: Lag) -> None:
-    shown: RenderableType = Text("...")
-    try:
-        with Live(shown, auto_refresh=False, screen=False) as live:
-            while True:
-                try:
-                    shown = kpis.table(_kpis(settings, engine, lag, kpis.SHOWN))
-                except Unavailable as failure:
-                    shown = Text(f"waiting: {failure}")
+    output = console()
+    # A file, a pipe or a dumb terminal cannot take a line back: there each table follows the one before.
+    live = Live(Text("..."), console=output, auto_refresh=False, screen=False)
+    moves = output.is_terminal and not output.is_dumb_terminal
+    with suppress(KeyboardInterrupt), live if moves else nullcontext():
+        while True:
+            shown: RenderableType
+            try:
+                shown = kpis.table(_kpis(settings, engine, lag, kpis.SHOWN))
+            except Unavailable as failure:
+                shown = Text(f"waiting: {failure}")
+            if moves:
                 live.update(shown, refresh=True)
-                time.sleep(REFRESH_SECONDS)
-    except KeyboardInterrupt:
-        return
+            else:
+                output.print(shown)
+            time.sleep(REFRESH_SECONDS)
 
 
 def _kpis(settings: ReaderSettings, engine: Engine, lag: Lag, views: Mapping[str, str]) -> kpis.Kpis:

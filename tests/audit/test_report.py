@@ -67,7 +67,7 @@ def test_a_wrong_expectation_is_named_with_its_line(text: str, complaint: str, t
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--expect .*nowhere"):
+    with pytest.raises(UserError, match=r"nowhere cannot be read: No such file"):
         read_expectations(tmp_path / "nowhere", list(RULES))
 
 

@@ -1,5 +1,7 @@
 """What was found stays mended: every file of fuzz/found and every case by hand, without a database and through it."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Engine
 
@@ -7,6 +9,7 @@ from fuzz.database import Tables
 from fuzz.found import all_found, keep, read
 from fuzz.load_data import analytics_tables
 from fuzz.properties import judge, judge_headers
+from local.errors import Refusal
 from local.paths import ROOT
 from tests.fuzz.cases import cases
 
@@ -33,3 +36,11 @@ def test_what_is_kept_is_read_back_equal(tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("found")
     for message in MESSAGES.values():
         assert read(keep(message, folder)) == message
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", b'{"timestamp": 1, "headers": []}'])
+def test_a_file_that_holds_no_message_is_named(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "kept.order"
+    file.write_bytes(content)
+    with pytest.raises(Refusal, match=f"{file} is no message"):
+        read(file)

@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analytics_service.audit import RULES, STUCK_SECONDS, AuditSettings, Report, audit, read_expectations
 from shop.edges.process import run
 from shop.edges.settings import load
+from shop.edges.terminal import console
 from shop.runtime.errors import Unavailable, UserError
 
 EXIT_VIOLATIONS = 1
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
 def examine(options: argparse.Namespace) -> Report:
     """The audit that the command line asks for, with its progress on a terminal."""
     expected = read_expectations(options.expect, list(RULES)) if options.expect else frozenset()
-    terminal = Console(stderr=True)
+    terminal = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
@@ -69,12 +69,15 @@ def main() -> None:
         raise UserError(str(failure)) from None
     except KeyboardInterrupt:
         raise UserError("interrupted") from None
-    if options.json:
-        report.write_json(sys.stdout)
-    else:
-        report.print(Console())
-    if not report.clean:
-        sys.exit(EXIT_VIOLATIONS)
+    try:
+        if options.json:
+            report.write_json(sys.stdout)
+        else:
+            report.print(console())
+    finally:
+        # Also where nobody reads all of it.
+        if not report.clean:
+            sys.exit(EXIT_VIOLATIONS)
 
 
 if __name__ == "__main__":

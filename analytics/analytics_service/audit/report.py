@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shop.contract.lifecycle import TOPICS
+from shop.edges.files import read_text
 from shop.runtime.errors import UserError
 
 KEPT = 100
@@ -178,11 +179,7 @@ def read_expectations(path: Path, rules: Sequence[str]) -> frozenset[Coordinates
 
     Raises UserError that names the line that is not one of these.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--expect {path}: cannot be read: {error}") from None
-    numbered = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    numbered = [(number, line) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
     if not numbered:
         return frozenset()
     is_json = numbered[0][1].lstrip().startswith("{")

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 
 import structlog
 from structlog.typing import Processor
 
+from shop.edges.colour import wants_colour
+from shop.edges.output import Output
 from shop.edges.settings import Settings
 
 REPEAT_SECONDS = 30.0
@@ -36,8 +39,19 @@ class RepeatFilter(logging.Filter):
         return True
 
 
+class OutputHandler(logging.Handler):
+    """Puts each record into the output, whichever that is then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stdout.write(self.format(record) + "\n")
+
+
 def configure(settings: Settings, service: str, now: Callable[[], float]) -> logging.Logger:
-    """Sets up the logs of this process and returns the logger that librdkafka writes to."""
+    """Sets up the logs of this process and returns the logger that librdkafka writes to.
+
+    From then on nothing that is printed or logged waits for whoever reads it. A service whose log nobody can read any
+    more (a terminal or a pipe that was closed) is asked to end, as by SIGTERM.
+    """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso" if settings.log_format == "json" else "%H:%M:%S", utc=True),
@@ -48,15 +62,14 @@ def configure(settings: Settings, service: str, now: Callable[[], float]) -> log
         shared.append(_labels(service, settings.instance))
         renderer = structlog.processors.JSONRenderer()
     else:
-        colours = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
-        renderer = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24)
+        renderer = structlog.dev.ConsoleRenderer(colors=wants_colour(sys.stdout), pad_event_to=24)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level.upper())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = OutputHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
@@ -68,6 +81,13 @@ def configure(settings: Settings, service: str, now: Callable[[], float]) -> log
     root.setLevel(settings.log_level.upper())
     client = logging.getLogger("librdkafka")
     client.filters = [RepeatFilter(now)]
+
+    def gap(lines: int) -> str:
+        sentence = "the log was not read: %d lines are left out here"
+        return handler.format(logging.LogRecord("output", logging.WARNING, "", 0, sentence, (lines,), None)) + "\n"
+
+    sys.stdout = Output(sys.stdout.fileno(), gap, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    sys.stderr = Output(sys.stderr.fileno(), gap)
     return client
 
 

@@ -17,10 +17,11 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from shop.edges import output
 from shop.edges.settings import MonitoredSettings
 
 SILENT_SECONDS = 30
@@ -40,6 +41,11 @@ class Observed(Protocol):
 
     def notes(self) -> Mapping[str, str]:
         """What a person should know of it besides, by name; mostly nothing."""
+
+
+def health(observed: Observed) -> Mapping[str, bool]:
+    """What has to be true of a service and of its process."""
+    return {**observed.health(), "log_output": not output.is_blocked()}
 
 
 def serve(settings: MonitoredSettings, service: str, observed: Observed) -> None:
@@ -74,8 +80,10 @@ class _Collector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("shop_build", "Which program this is.", self._build)
-        health = GaugeMetricFamily("shop_healthy", "1 where this holds, else 0.", labels=["condition"])
-        yield by_label(health, {(name,): float(holds) for name, holds in self._observed.health().items()})
+        conditions = GaugeMetricFamily("shop_healthy", "1 where this holds, else 0.", labels=["condition"])
+        yield by_label(conditions, {(name,): float(holds) for name, holds in health(self._observed).items()})
+        dropped = "Log lines left out because nobody read them."
+        yield CounterMetricFamily("shop_log_lines_dropped", dropped, output.dropped())
         yield from self._observed.metrics()
 
 
@@ -88,9 +96,9 @@ def _application(registry: CollectorRegistry, observed: Observed) -> WSGIApplica
             return metrics(environ, start_response)
         if path != "/health":
             return _respond(start_response, HTTPStatus.NOT_FOUND, {"there is": ["/health", "/metrics"]})
-        health = observed.health()
-        status = HTTPStatus.OK if all(health.values()) else HTTPStatus.SERVICE_UNAVAILABLE
-        return _respond(start_response, status, {**health, **observed.notes()})
+        conditions = health(observed)
+        status = HTTPStatus.OK if all(conditions.values()) else HTTPStatus.SERVICE_UNAVAILABLE
+        return _respond(start_response, status, {**conditions, **observed.notes()})
 
     return answer
 

@@ -1,5 +1,7 @@
 """Settings: from the environment, then from ``.env`` in the working directory, then the defaults."""
 
+import io
+import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +12,10 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shop.edges import ipv6
+from shop.edges.files import read_text
 from shop.runtime.errors import UserError
 
+ENV_FILE = Path(".env")
 _UNFIT = {"Cc": "nobody can type or see", "Zl": "ends a line", "Zp": "ends a line", "Cs": "is not UTF-8"}
 """Categories of characters that the servers' own tools, or an environment, do not take in a password."""
 
@@ -31,8 +35,7 @@ class _EnvFile(DotEnvSettingsSource):
     """``.env`` as it stands there: ``${...}`` in it is text, as in a password, and no variable."""
 
     def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
-        with file_path.open(encoding="utf-8-sig") as file:
-            bindings = list(parse_stream(file))
+        bindings = list(parse_stream(io.StringIO(read_text(file_path))))
         for binding in bindings:
             if binding.error:
                 raise UserError(f"{file_path}, line {binding.original.line}: write NAME=value, or NAME='value'")
@@ -81,7 +84,7 @@ class Settings(BaseSettings):
         """For pydantic: where settings come from, the first one wins."""
         assert isinstance(dotenv_settings, DotEnvSettingsSource)
         # Not as the default of pydantic, which would read the file in its own way as well.
-        return init_settings, env_settings, _EnvFile(settings_cls, env_file=dotenv_settings.env_file or ".env")
+        return init_settings, env_settings, _EnvFile(settings_cls, env_file=dotenv_settings.env_file or ENV_FILE)
 
     @property
     def kafka_login(self) -> dict[str, str]:
@@ -152,10 +155,15 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load(kind: type[AnySettings], **overrides: object) -> AnySettings:
-    """The settings of a process. ``overrides`` (command line options) win over the environment.
+    """The settings of a process. ``overrides`` (command line options) win over the environment; ``_env_file`` is
+    another place of ``.env``.
 
-    Raises UserError that names every wrong setting.
+    Raises UserError that names every wrong setting, or ``.env`` where that is there and is no text that can be read:
+    it would be passed over without a word.
     """
+    env_file = Path(str(overrides.get("_env_file", ENV_FILE)))
+    if os.path.lexists(env_file) and not (env_file.is_file() or env_file.is_fifo()):
+        read_text(env_file)
     try:
         return kind(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """The last resort against a client call that hangs: ends the process, so that its supervisor starts it again."""
 
 import os
+import sys
 import threading
 import time
 
@@ -38,4 +39,5 @@ class Watchdog:
             self._silent_for += 1
             if self._silent_for > self._seconds:
                 log.critical("a client call hangs: ending the process", seconds=self._seconds)
+                sys.stdout.flush()
                 os._exit(EXIT_HUNG)
