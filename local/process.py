@@ -11,14 +11,14 @@ from local import files
 from local.errors import Refusal
 from local.interrupt import Interrupted, interruptible
 
-EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
+EXIT_REFUSED, EXIT_INTERRUPTED, EXIT_UNREAD = 2, 130, 141
 GONE = (errno.EPIPE, errno.EIO)
 """Who read the output: a pipe or a terminal that was closed."""
 
 
 def run(main: Callable[[], int | None]) -> int:
     """The exit code of `main`; or 2 after a last line that says why not, or 130 when it was interrupted. Where nobody
-    reads the output any more it ends without a word."""
+    reads the output any more it ends without a word, and with 141: it was not done to its end."""
     open_standard_streams()
     code = 0
     try:
@@ -30,8 +30,8 @@ def run(main: Callable[[], int | None]) -> int:
     except Interrupted:
         code = _say("interrupted", EXIT_INTERRUPTED)
     except OSError as error:
-        if error.filename is not None or error.errno not in GONE:
-            code = _say(files.sentence(error), EXIT_REFUSED)
+        is_gone = error.filename is None and error.errno in GONE
+        code = EXIT_UNREAD if is_gone else _say(files.sentence(error), EXIT_REFUSED)
     try:
         sys.stdout.flush()
     except OSError:

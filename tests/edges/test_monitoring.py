@@ -94,7 +94,7 @@ def test_a_service_that_waits_for_kafka_is_not_healthy_and_says_why(shop: Shop) 
     shop.start("order", HTTP_PORT=str(port), KAFKA_BOOTSTRAP=f"[::1]:{free_port()}")
     wait_until(lambda: asked(port, "/health")[0] == 503, "the answer that it is not healthy")
     health = json.loads(asked(port, "/health")[1])
-    assert health == {"assigned": False, "caught_up": False, "at_work": True}
+    assert health == {"assigned": False, "caught_up": False, "at_work": True, "log_output": True}
     assert asked(port, "/other")[0] == 404
 
 

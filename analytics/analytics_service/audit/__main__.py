@@ -74,10 +74,12 @@ def main() -> None:
             report.write_json(sys.stdout)
         else:
             report.print(console())
-    finally:
-        # Also where nobody reads all of it.
-        if not report.clean:
-            sys.exit(EXIT_VIOLATIONS)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # Nobody reads all of it (rich ends the program then). What it found stays what it found.
+        pass
+    if not report.clean:
+        sys.exit(EXIT_VIOLATIONS)
 
 
 if __name__ == "__main__":
