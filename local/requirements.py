@@ -29,7 +29,8 @@ def write(arguments: list[str], say: Say) -> None:
     say(f"{dev} is written")
     for service in SERVICES:
         sources = ["shared/pyproject.toml", f"{service}/pyproject.toml", "--constraint", str(pins)]
-        _compile(uv, sources, f"{service}/requirements.txt", "../shared")
+        # And the service itself: Python looks not in main.py's folder where PYTHONSAFEPATH is set.
+        _compile(uv, sources, f"{service}/requirements.txt", "../shared", ".")
         say(f"{service}/requirements.txt is written")
 
 
@@ -43,12 +44,12 @@ def _resolver(say: Say) -> Path:
     return venv.home / "bin" / "uv"
 
 
-def _compile(uv: Path, arguments: list[str], output: str, shared: str) -> Path:
-    """Write a requirements file, and return a file with its pins alone."""
+def _compile(uv: Path, arguments: list[str], output: str, *editable: str) -> Path:
+    """Write a requirements file, with these packages of ours, and return a file with its pins alone."""
     file = ROOT / output
     pins = HOME / "pins" / output.replace("/", "-")
     pins.parent.mkdir(parents=True, exist_ok=True)
-    # The resolver keeps the pins that it finds in its output, but knows nothing of the line for shared/.
+    # The resolver keeps the pins that it finds in its output, but knows nothing of the lines for our own packages.
     old = file.read_text().splitlines(keepends=True) if file.is_file() else []
     pins.write_text("".join(line for line in old if not line.startswith(("#", "-e"))))
     done = subprocess.run(
@@ -61,5 +62,6 @@ def _compile(uv: Path, arguments: list[str], output: str, shared: str) -> Path:
     )
     if done.returncode:
         raise Refusal(f"cannot resolve {output}: {done.stderr.strip()}")
-    file.write_text(f"{HEADER}-e {shared}\n{pins.read_text()}")
+    ours = "".join(f"-e {package}\n" for package in editable)
+    file.write_text(HEADER + ours + pins.read_text())
     return pins
