@@ -20,6 +20,8 @@ from local.supervisor import Program, end_all
 SERVICES_END_WITHIN = 5.5  # seconds; they promise 5
 ALL_END_WITHIN = 9.5  # of three brokers the last one waits 5 seconds for another to take over
 
+LOOK_SECONDS = 0.5
+
 SECOND_HTTP_PORTS = {"checkout": 9111, "order": 9112, "fulfillment": 9113, "analytics": 9114}
 """Of the second instance of a service; the first one has that of its settings."""
 
@@ -89,7 +91,10 @@ def _supervise(layout: Layout, servers: Servers, below: list[Program], services:
         for program in services:
             program.start()
         say(f"all started after {time.monotonic() - began:.1f} s: {layout}; Ctrl-C ends everything")
-        signal.pause()
+        while True:
+            # Not for ever: a signal that comes while all of this is stopped may be given to another thread when it
+            # goes on, which does not wake this one.
+            time.sleep(LOOK_SECONDS)
     except Interrupted:
         say("ending the services" + (", then Kafka and MariaDB" if below else "; Kafka and MariaDB stay up"))
     finally:

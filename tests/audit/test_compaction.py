@@ -110,7 +110,8 @@ def test_the_auditor_names_a_topic_that_the_broker_has_compacted_also_when_it_is
     topic = ConfigResource(ConfigResource.Type.TOPIC, f"{stage.settings.namespace}order")
     everything = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.001", "segment.ms": "100"}
     configure(stage, topic, **everything)
-    configure(stage, ConfigResource(ConfigResource.Type.BROKER, ""), **{"log.cleaner.backoff.ms": "100"})
+    for broker in stage.admin.list_topics(timeout=10).brokers:
+        configure(stage, ConfigResource(ConfigResource.Type.BROKER, str(broker)), **{"log.cleaner.backoff.ms": "100"})
     # The segment that is written is not compacted: another message ends it.
     stage.live(60, *COMPLETED)
     stage.append("order", 0, b"last", b"no event")
