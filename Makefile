@@ -6,7 +6,8 @@ FAULTS ?= 100
 SEED ?= 1
 
 # Whatever else the shell exports, for a Python, Java, client or shell of its own, is not for ours.
-PASSED := $(shell sed '/^[^A-Za-z]/d' local/environment.txt)
+# (Read by the shell alone: nothing need be on the PATH for it.)
+PASSED := $(shell while read -r names; do case "$$names" in ([A-Za-z]*) echo "$$names";; esac; done <local/environment.txt)
 ifdef LD_LIBRARY_PATH
 PASSED := $(if $(shell env -u LD_LIBRARY_PATH $(PYTHON) -I -c 'print(1)' 2>/dev/null),$(filter-out LD_LIBRARY_PATH,$(PASSED)),$(PASSED))
 endif

@@ -260,7 +260,8 @@ def _shared_settings() -> list[str]:
     """Those of mariadb.cnf, as arguments: MariaDB reads no file that everybody may write, as on a disk of Windows."""
     lines = SETTINGS.read_text().splitlines()
     pairs = (line.partition("=") for line in lines if line and line[0] not in "#[")
-    return [f"--{name.strip()}{equals}{value.strip()}" for name, equals, value in pairs]
+    # Quotes are a file's: there a value may hold # and %.
+    return ["--" + name.strip() + equals + value.strip().strip("'") for name, equals, value in pairs]
 
 
 def _digest(sql: str) -> str:

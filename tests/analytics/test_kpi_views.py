@@ -32,7 +32,18 @@ def test_an_empty_database_has_no_shares(facts: Facts) -> None:
     assert [(row["events"], row["per_second"], row["newest"], row["freshness_seconds"]) for row in now["events"]] == [
         (0, 0, None, None)
     ] * 3
-    others = set(now) - {"window", "at", "lag", "funnel", "checkout", "order", "order_cohort", "customer"}
+    assert now["dead_letters"] == {"total": 0, "unsettled": 0}
+    others = set(now) - {
+        "window",
+        "at",
+        "lag",
+        "dead_letters",
+        "funnel",
+        "checkout",
+        "order",
+        "order_cohort",
+        "customer",
+    }
     assert [now[name] for name in others - {"duration", "events"}] == [[]] * (len(others) - 2)
 
 

@@ -54,7 +54,7 @@ def failures_of(engine: Engine, then: Callable[[int], None] = lambda _: None) ->
 @pytest.fixture
 def impatient(engine: Engine) -> Iterator[Engine]:
     """The connections of a writer whose waits for a lock time out at once."""
-    at_once = {"init_command": "SET innodb_lock_wait_timeout = 0"}
+    at_once = {"init_command": "SET innodb_lock_wait_timeout = 0", "password": "analyticspw"}
     made = create_engine(engine.url, isolation_level="READ COMMITTED", connect_args=at_once)
     serve_from_memory(made)
     yield made

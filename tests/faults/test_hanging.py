@@ -9,6 +9,8 @@ from structlog.testing import capture_logs
 
 from local.kafka import Kafka
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.checkpoint import Checkpoint, Position
+from shop.runtime.kafka_topics import Topics
 from shop.runtime.log import TopicPartition
 from shop.runtime.unfinished import mark
 from tests.runtime.behaviour import order_of
@@ -79,8 +81,11 @@ def test_what_hangs_is_kept_where_its_offsets_are_stored(kafka: Kafka) -> None:
     """Somebody else's open transaction looks the same to those who read."""
     world = RealWorld(kafka.bootstrap)
     group = ck.Consumer({"bootstrap.servers": world.bootstrap, "group.id": f"{world.namespace}order"})
-    offset = ck.TopicPartition(world.namespace + OWN.topic, OWN.partition, 0, f" {mark(b'an event')}")
-    group.commit(offsets=[offset], asynchronous=False)
+    options = world.options("order", "0", rules_of("order"))
+    positions = {topic: Position(state.topic_id, 0) for topic, state in Topics(options).states(fresh=True).items()}
+    checkpoint = Checkpoint(OWN.partition, mark(b"an event"), positions).committed()
+    offsets = [options.theirs(place, *committed) for place, committed in checkpoint.items()]
+    group.commit(offsets=offsets, asynchronous=False)
     world.open_transaction(*OWN, b"an event")
     with capture_logs() as logs:
         world.start("order")

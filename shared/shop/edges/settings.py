@@ -162,7 +162,7 @@ def load(kind: type[AnySettings], **overrides: object) -> AnySettings:
     it would be passed over without a word.
     """
     env_file = Path(str(overrides.get("_env_file", ENV_FILE)))
-    if os.path.lexists(env_file) and not (env_file.is_file() or env_file.is_fifo()):
+    if os.path.lexists(env_file) and not env_file.is_fifo():
         read_text(env_file)
     try:
         return kind(**overrides)  # type: ignore[arg-type]
