@@ -17,6 +17,8 @@ from tests.stack import start_mariadb
 pytestmark = pytest.mark.database
 
 PATIENCE = 2
+SLACK = 20.0
+"""Seconds that a busy machine may take for the rest. Who is not waited for at all takes a day."""
 HELD = {
     "a view": "SELECT * FROM kpi_funnel",
     "a view that others are made of": "SELECT * FROM open_order",
@@ -76,7 +78,7 @@ def test_what_has_not_changed_is_applied_again_or_left_as_it_is_within_seconds(
     said: list[str] = []
     began = time.monotonic()
     applied.apply(ROOT / "sql", said.append, PATIENCE)
-    assert time.monotonic() - began < PATIENCE + 4
+    assert time.monotonic() - began < PATIENCE + SLACK
     assert all(f"session {session} (user from ::1:" in line and "\n" not in line for line in said)
     if "FROM kpi" in statement:
         assert said
@@ -89,7 +91,7 @@ def test_what_has_changed_and_is_held_is_refused_in_one_sentence_that_names_ever
     began = time.monotonic()
     with pytest.raises(Refusal) as refused:
         applied.apply(changed, patience=PATIENCE)
-    assert time.monotonic() - began < PATIENCE + 4
+    assert time.monotonic() - began < PATIENCE + SLACK
     assert "040-analytics-kpis.sql cannot be applied: " in str(refused.value)
     assert all(f"session {session} (user from ::1:" in str(refused.value) for session in sessions)
     assert "\n" not in str(refused.value)
