@@ -53,7 +53,9 @@ def open_standard_streams() -> None:
 
 
 def _say(sentence: str, code: int) -> int:
+    # One of them may be full, and the other not.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
+    with contextlib.suppress(OSError):
         print(sentence, file=sys.stderr, flush=True)
     return code

@@ -82,13 +82,24 @@ def test_a_reader_that_has_enough_ends_it_quietly(empty_shop: Shop, command: str
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", ["kpi", "kpi --watch", "kpi --json", "export order", "redrive"])
-def test_an_output_that_is_full_is_one_sentence(empty_shop: Shop, command: str) -> None:
-    done = _shell(empty_shop, f"{sys.executable} -m analytics_service.{command} >/dev/full")
+def test_an_output_that_is_full_is_one_sentence(empty_shop: Shop, command: str, unbuffered: str) -> None:
+    done = _shell(
+        empty_shop, f"PYTHONUNBUFFERED={unbuffered} {sys.executable} -m analytics_service.{command} >/dev/full"
+    )
     (sentence,) = done.stderr.splitlines()
     assert done.returncode == 2
     assert sentence.startswith("error: ")
     assert "No space left on device" in sentence
+
+
+@pytest.mark.parametrize(("output", "code"), [(">/dev/full", 2), ("| true; exit ${PIPESTATUS[0]}", 0), (">&-", 0)])
+@pytest.mark.parametrize("command", ["kpi", "export", "audit", "redrive"])
+def test_help_that_is_not_taken_leads_to_no_traceback(empty_shop: Shop, command: str, output: str, code: int) -> None:
+    done = _shell(empty_shop, f"{sys.executable} -m analytics_service.{command} --help {output}")
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == (code == 2)
 
 
 @pytest.mark.parametrize("command", ["kpi", "kpi --json", "export order", "redrive"])

@@ -100,13 +100,16 @@ def test_a_disk_without_room_is_refused_before_anything_is_made(tmp_path: Path) 
     files.require_room(tmp_path, 1)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("target", ["down", "status", "nonsense"])
 @pytest.mark.parametrize("output", [">&-", ">/dev/full", "| true", "2>&- >&-"])
-def test_an_output_that_takes_nothing_leads_to_no_traceback(checkout: Checkout, target: str, output: str) -> None:
+def test_an_output_that_takes_nothing_leads_to_no_traceback(
+    checkout: Checkout, target: str, output: str, unbuffered: str
+) -> None:
     done = subprocess.run(
         ["sh", "-c", f"{sys.executable} -m local {target} {output}"],
         cwd=checkout.home,
-        env=checkout.environment,
+        env=checkout.environment | {"PYTHONUNBUFFERED": unbuffered},
         capture_output=True,
         text=True,
         timeout=60,

@@ -116,7 +116,7 @@ def test_a_program_that_ignores_sigterm_is_killed_with_all_that_it_started(start
     program = start("short", "trap '' TERM; sh -c 'trap \"\" TERM; echo child=$$; sleep 60; sleep 60'; sleep 60")
     child = pid_in(log, "child")
     program.end(within=0.2)
-    assert log.count("did not end within")
+    wait_until(lambda: log.count("did not end within"), "it is told")
     wait_until(lambda: not alive(child), "its child is gone")
 
 

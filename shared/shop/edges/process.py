@@ -84,7 +84,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     code = 0
     _be_of_no_country()
     try:
-        main()
+        code = _exit_code(main)
         sys.stdout.flush()
     except UserError as error:
         code = _refuse(str(error))
@@ -94,19 +94,27 @@ def run(main: Callable[[], None]) -> NoReturn:
             if sentence is None:
                 raise
             code = _refuse(sentence)
-    except SystemExit as end:
-        # rich ends the program itself where nobody reads its output.
-        if not isinstance(end.__context__, BrokenPipeError):
-            raise
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     # At once: the destructor of a Kafka client waits for many seconds for a broker that is away.
     os._exit(code)
 
 
+def _exit_code(main: Callable[[], None]) -> int:
+    """That of a library which ends the program itself: argparse after --help and for an argument that is wrong, rich
+    where nobody reads the output."""
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) and not isinstance(end.__context__, BrokenPipeError) else 0
+    return 0
+
+
 def _refuse(sentence: str) -> int:
+    # One of them may be full, and the other not.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
+    with contextlib.suppress(OSError):
         print(f"error: {sentence}", file=sys.stderr)
     return EXIT_USER_ERROR
 
