@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from local.kafka import Kafka
 from local.paths import ROOT
-from tools.kit.stack import new_kafka
+from tools.kit import prepared
 
 
 def init_kafka(kafka: Kafka, **settings: str) -> str:
@@ -26,12 +26,12 @@ def init_kafka(kafka: Kafka, **settings: str) -> str:
 
 
 @pytest.fixture(scope="package")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+def guarded(new_kafka: Callable[..., Kafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     kafka = new_kafka(
         Path(tmp_path_factory.mktemp("guarded")), properties={"allow.everyone.if.no.acl.found": "false"}
     )
+    prepared.copy_topics_and_users(kafka.home)
     kafka.start()
     kafka.wait_ready()
-    init_kafka(kafka)
     yield kafka
     kafka.stop()

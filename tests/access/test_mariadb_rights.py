@@ -5,8 +5,6 @@ import pytest
 
 from local.mariadb import MariaDB
 
-pytestmark = pytest.mark.database
-
 DENIED = {
     1044: "access to the database",
     1045: "login",

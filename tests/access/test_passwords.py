@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from shop.edges.settings import DatabaseSettings, Settings, load
 from shop.runtime.errors import UserError
 from tests.access.conftest import init_kafka
 from tests.passwords import HARD, UNFIT, any_password
-from tools.kit.stack import new_kafka
+from tools.kit import prepared
 
 USERS = ("checkout", "order", "fulfillment", "analytics", "auditor")
 REPLY = 20.0
@@ -58,20 +58,20 @@ def lets_in(kafka: Kafka, **login: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def kafka_of_many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+def kafka_of_many(new_kafka: Callable[..., Kafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A broker whose PLAIN users are called 0, 1, 2 ... and have the passwords of HARD; the admin has all in one."""
     users = {f"user_{number}": password for number, password in enumerate(HARD)}
     login = passwords.plain_login(user_admin=ADMIN, **users)
     kafka = new_kafka(
         Path(tmp_path_factory.mktemp("many")), properties={"listener.name.login.plain.sasl.jaas.config": login}
     )
+    prepared.copy_topics_and_users(kafka.home)
     kafka.start()
     kafka.wait_ready()
     yield kafka
     kafka.kill()
 
 
-@pytest.mark.broker
 def test_a_password_in_the_settings_of_a_broker_gets_in(kafka_of_many: Kafka) -> None:
     plain = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
     for number, password in enumerate(HARD):
@@ -80,7 +80,6 @@ def test_a_password_in_the_settings_of_a_broker_gets_in(kafka_of_many: Kafka) ->
     assert not lets_in(kafka_of_many, **plain | {"sasl.username": "0", "sasl.password": HARD[1]})
 
 
-@pytest.mark.broker
 @settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(["".join(HARD[start::5]) for start in range(5)])
 @example(["]", "[a,b]", "iterations=1,password=x", "\\", "\u00a0"])
@@ -126,7 +125,6 @@ def lets_into_mariadb(mariadb: MariaDB, visitor: str, password: str) -> bool:
         engine.dispose()
 
 
-@pytest.mark.database
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(" ")
 @example(ADMIN)
@@ -137,7 +135,6 @@ def test_a_password_that_sql_gives_to_a_user_gets_in(mariadb: MariaDB, visitor: 
     assert not lets_into_mariadb(mariadb, visitor, f"{password} ")
 
 
-@pytest.mark.database
 @pytest.mark.parametrize("mode", ["ANSI", "NO_BACKSLASH_ESCAPES", "ORACLE"])
 def test_the_sql_mode_does_not_matter_to_a_password(mariadb: MariaDB, visitor: str, mode: str) -> None:
     before = mariadb.execute("SELECT @@GLOBAL.sql_mode AS mode").splitlines()[-1]
@@ -149,7 +146,6 @@ def test_the_sql_mode_does_not_matter_to_a_password(mariadb: MariaDB, visitor: s
     assert lets_into_mariadb(mariadb, visitor, ADMIN)
 
 
-@pytest.mark.database
 def test_the_bundled_client_gets_in_with_any_password(mariadb: MariaDB, visitor: str) -> None:
     for password in (ADMIN, "-", " ", " a "):
         give(mariadb, visitor, password)

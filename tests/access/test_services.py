@@ -21,8 +21,6 @@ from tools.kit import databases
 from tools.kit.real_world import read_committed
 from tools.kit.shop import SERVICES, Service, wait_until
 
-pytestmark = pytest.mark.broker
-
 Start = Callable[..., Service]
 
 

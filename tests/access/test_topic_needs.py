@@ -1,6 +1,6 @@
 """init-kafka.sh says where topics are not as the shop needs them, and mends that where it removes no message."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from local.kafka import ADMIN_PASSWORD, Kafka
 from tests.access.conftest import init_kafka
 from tests.access.visitor import Visitor
-from tools.kit.stack import new_kafka
-
-pytestmark = pytest.mark.broker
+from tools.kit import prepared
 
 REPLY = 20.0
 MENDED = {
@@ -32,12 +30,12 @@ SAID = {"retention.ms": "3600000", "retention.bytes": "1000000", "min.insync.rep
 
 
 @pytest.fixture(scope="module")
-def shop_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+def shop_kafka(new_kafka: Callable[..., Kafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A broker of somebody else's: it forgets offsets after an hour."""
     kafka = new_kafka(Path(tmp_path_factory.mktemp("needs")), properties={"offsets.retention.minutes": "60"})
+    prepared.copy_topics_and_users(kafka.home)
     kafka.start()
     kafka.wait_ready()
-    init_kafka(kafka)
     yield kafka
     kafka.kill()
 

@@ -30,8 +30,6 @@ from shop.runtime.errors import Unavailable
 from tests.analytics.world import Shop, wait
 from tools.kit.business import life, lives
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 TABLE_FULL, DISK_FULL = 1114, 1021
 
 

@@ -22,8 +22,6 @@ from tools.kit.batches import batch, facts, logs, number_of
 from tools.kit.business import life
 from tools.kit.rebuild import rebuild
 
-pytestmark = pytest.mark.database
-
 FAST = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

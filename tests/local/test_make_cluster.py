@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.local.checkout import SERVICES, Checkout, refusal
+from tests.local.checkout import SERVICES, Checkout, NewCheckout, refusal
 
 ENDS_WITHIN = 10.0
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    checkout = Checkout(tmp_path / "checkout")
+def checkout(new_checkout: NewCheckout, tmp_path: Path) -> Iterator[Checkout]:
+    checkout = new_checkout(tmp_path / "checkout")
     yield checkout
     checkout.end_all()
 

@@ -56,13 +56,13 @@ def test_make_takes_a_password_in_its_own_command_line_as_it_is(checkout: Checko
 
 
 @pytest.mark.parametrize(
-    ("target", "mariadb"),
+    ("target", "database"),
     [("kpi", "USER"), ("export", "USER"), ("audit", "AUDITOR"), ("redrive", "ANALYTICS")],
 )
-def test_each_target_logs_in_with_the_passwords_of_its_users(checkout: Checkout, target: str, mariadb: str) -> None:
+def test_each_target_logs_in_with_the_passwords_of_its_users(checkout: Checkout, target: str, database: str) -> None:
     passwords = {f"{user}_PASSWORD": f"{user}'s" for user in ("USER", "AUDITOR", "ANALYTICS")}
     found = told(checkout, target, **passwords)
-    assert (found["KAFKA_PASSWORD"], found["MARIADB_PASSWORD"]) == ("AUDITOR's", f"{mariadb}'s")
+    assert (found["KAFKA_PASSWORD"], found["MARIADB_PASSWORD"]) == ("AUDITOR's", f"{database}'s")
     unset = told(checkout, target)
     assert (unset["KAFKA_PASSWORD"], unset["MARIADB_PASSWORD"]) == (None, None)
 
