@@ -87,7 +87,7 @@ class KafkaLog:
         self._reassigned = True
         whole = is_whole(partitions, self._options.topics)
         self._joining_since = None if whole else (self._joining_since or time.monotonic())
-        # Nothing is read before the reload says from where.
+        # Nothing is read before the restore says from where.
         consumer.assign([])
 
     def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
