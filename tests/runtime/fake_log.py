@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.hanging import Unfinished, may_be_aborted
+from shop.runtime.hanging import HangingTransaction, may_be_aborted
 from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
 
 TRANSACTION_SECONDS = 10.0
@@ -288,8 +288,8 @@ class FakeLog:
         self._failed = False
         return done
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
-        for number, (start, end, published) in unfinished.items():
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
+        for number, (start, end, published) in hanging.items():
             entries = self.broker.log(TopicPartition(self.own, number))[start:end]
             values = [one.record.value or b"" for one in entries if one.record is not None]
             if may_be_aborted(published, values):

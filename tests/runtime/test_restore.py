@@ -220,9 +220,9 @@ def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
 
 def test_records_that_hang_are_left_alone_where_their_offsets_are_stored() -> None:
     world = after_one_order()
-    unfinished = order_of(3, OrderStatus.NEW)
-    hang(world, "order-0", unfinished)
-    theirs = replace(checkpoint_of(world, 0), published=mark(unfinished[1]))
+    hanging = order_of(3, OrderStatus.NEW)
+    hang(world, "order-0", hanging)
+    theirs = replace(checkpoint_of(world, 0), published=mark(hanging[1]))
     world.broker.groups["order"].offsets.update(theirs.committed())
     processor = world.start("order")
     world.turns(25 * ENOUGH_TURNS)

@@ -18,7 +18,7 @@ from shop.contract.rules import Rules
 from shop.runtime.checkpoint import BrokerState, Checkpoint, Position, Start, start_of
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.hanging import Unfinished
+from shop.runtime.hanging import HangingTransaction
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition, TopicState
 from shop.runtime.partition import Partition
@@ -43,8 +43,8 @@ class AssignmentState:
     arrived: list[tuple[int, Event]] = field(default_factory=list)
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
-    unfinished_aborted: bool = False
-    """Whether what hangs in the own topic was looked for."""
+    hanging_aborted: bool = False
+    """Whether hanging transactions in the own topic were looked for."""
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
     project_failures: int = 0
@@ -88,10 +88,10 @@ class AssignmentState:
         return sum(partition.missing for partition in self.partitions.values())
 
     @property
-    def unfinished(self) -> dict[int, Unfinished]:
-        """What is missing of the own topic behind a transaction without an end, per partition number."""
+    def hanging(self) -> dict[int, HangingTransaction]:
+        """The hanging transaction that holds up each partition number, where there is one."""
         return {
-            number: Unfinished(one.next, one.next + one.missing, one.published)
+            number: HangingTransaction(one.next, one.next + one.missing, one.published)
             for number, one in self.partitions.items()
             if one.is_held_up
         }

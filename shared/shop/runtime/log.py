@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from shop.runtime.hanging import Unfinished
+from shop.runtime.hanging import HangingTransaction
 
 
 class TopicPartition(NamedTuple):
@@ -120,9 +120,9 @@ class Log(Protocol):
         Raises TransactionFailed when that failed already; ``renew`` must follow then. Else ``outcome`` must.
         """
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
-        """Aborts what a transaction of this slot that is over has left without an end in these partitions of the own
-        topic, unless its offsets are stored. What is somebody else's stays as it is."""
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
+        """Aborts the hanging transactions of this slot in these partitions of the own topic, unless their offsets are
+        committed. Those of anybody else stay as they are."""
 
     def outcome(self) -> Outcome | None:
         """Waits for the transaction that ``transact`` has begun; None when there is none.

@@ -24,8 +24,8 @@ from shop.runtime.refusals import Refusals
 POLL_RECORDS = 2000
 POLL_SECONDS = 0.2
 SMALLEST_TRANSACTION = 50
-UNFINISHED_SECONDS = 2.0
-"""So long after the last record of the own topic came, what is missing may hang: to look at it does no harm."""
+HANGING_SECONDS = 2.0
+"""How long without a record before we look for a hanging transaction. To look does no harm."""
 STALLED_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
@@ -267,9 +267,9 @@ class Processor:
         assignment, (since, missing) = self._assignment, self._stall
         if assignment.missing != missing:
             self._stall = (elapsed, assignment.missing)
-        elif elapsed - since >= UNFINISHED_SECONDS and assignment.unfinished and not assignment.unfinished_aborted:
-            assignment.unfinished_aborted = True
-            self._log.abort_unfinished(assignment.unfinished)
+        elif elapsed - since >= HANGING_SECONDS and assignment.hanging and not assignment.hanging_aborted:
+            assignment.hanging_aborted = True
+            self._log.abort_hanging(assignment.hanging)
         elif elapsed - since >= STALLED_SECONDS:
             self._stall = (elapsed, missing)
             log.error(

@@ -8,7 +8,7 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.hanging import Unfinished, may_be_aborted
+from shop.runtime.hanging import HangingTransaction, may_be_aborted
 from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
 from shop.runtime.kafka.options import MASKED, KafkaOptions
 from shop.runtime.kafka.producer import TransactionalProducer
@@ -48,7 +48,7 @@ class KafkaLog:
         self._fenced_at = float("-inf")
         self._topic_ids: dict[str, str] = {}
         self._hanging: list[int] = []
-        """Own partitions in which a transaction of this slot may hang."""
+        """Own partitions that may hold a hanging transaction of this slot."""
         self._joining_since: float | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------
@@ -234,20 +234,24 @@ class KafkaLog:
         self._producer.renew()
         if self._hanging:
             member = self._asked(lambda consumer: consumer.consumer_group_metadata())
-            self._producer.abort_what_hangs(self._hanging, member)
+            self._producer.abort_hanging(self._hanging, member)
             self._hanging = []
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
         abortable = []
-        for number, (start, end, published) in unfinished.items():
+        for number, (start, end, published) in hanging.items():
             place = TopicPartition(self._options.own_topic, number)
             if may_be_aborted(published, self._uncommitted.values(place, start, end)):
                 abortable.append(number)
             else:
-                log.error("what hangs cannot be aborted: its offsets may be stored", **place._asdict(), offset=start)
+                log.error(
+                    "a hanging transaction cannot be aborted: its offsets may be committed",
+                    **place._asdict(),
+                    offset=start,
+                )
         if abortable:
             member = self._asked(lambda consumer: consumer.consumer_group_metadata())
-            self._producer.abort_what_hangs(abortable, member)
+            self._producer.abort_hanging(abortable, member)
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         # Not when the records are flushed: a member that has lost its partitions by then and has joined

@@ -65,9 +65,9 @@ class TransactionalProducer:
         """The next ``renew`` makes a new producer."""
         self._failed = True
 
-    def abort_what_hangs(self, partitions: Iterable[int], member: object) -> None:
-        """Ends what a transaction of this slot has left in these partitions of the own topic, and of the group's
-        offsets, although it is over: the end of the next one is its end, too, and this one is aborted.
+    def abort_hanging(self, partitions: Iterable[int], member: object) -> None:
+        """Aborts the hanging transaction of this slot in these partitions of the own topic and of the group's offsets:
+        the end marker of the next transaction ends it, too, and that one is aborted.
 
         Blocks for three times ``REPLY_SECONDS`` at most; raises Unavailable.
         """
@@ -92,7 +92,7 @@ class TransactionalProducer:
             slot, bootstrap = self._options.slot, self._options.bootstrap
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
         self._failed = False
-        log.warning("what a former transaction left pending is aborted", slot=self._options.slot)
+        log.warning("a hanging transaction of this slot is aborted", slot=self._options.slot)
 
     def transact(
         self,
