@@ -22,7 +22,7 @@ from tools.kit.world import PARTITIONS, rules_of
 pytestmark = pytest.mark.broker
 
 OWN = TopicPartition("order", 0)
-ABORTED = "what a former transaction left pending is aborted"
+ABORTED = "a hanging transaction of this slot is aborted"
 KEPT = "a hanging transaction cannot be aborted: its offsets may be committed"
 ATTEMPTS = 5
 """The broker does not do it each time: where it is slow, it knows in time that it leads its partitions."""

@@ -14,7 +14,7 @@ from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
-from shop.runtime.log import Offsets, Outcome, Outgoing
+from shop.runtime.log import CommittedTransaction, Offsets, Outgoing
 from shop.runtime.partition import Partition
 from shop.runtime.refusals import Refusals
 from tests.runtime.behaviour import order_of
@@ -114,13 +114,13 @@ def test_without_updated_at_the_time_of_the_broker_stands_in() -> None:
 class PromptLog(FakeLog):
     """Its broker commits at once, however far the clock moves until the next turn."""
 
-    _done: Outcome | None = None
+    _done: CommittedTransaction | None = None
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         super().transact(messages, offsets)
-        self._done = super().outcome()
+        self._done = super().await_commit()
 
-    def outcome(self) -> Outcome | None:
+    def await_commit(self) -> CommittedTransaction | None:
         done, self._done = self._done, None
         return done
 

@@ -135,7 +135,7 @@ def restore(
     """Restores from the log; None while the topics do not fit together. The order of the steps is what makes it
     safe; step 5, to decide nothing before every mark is reached, is the loop's."""
     # 1. No predecessor in this slot can commit any more.
-    source.renew()
+    source.init_transactions()
     assignment = AssignmentState(rules.topic, rules.inputs)
     numbers = _numbers(source, assignment)
     if numbers is None:

@@ -1,9 +1,9 @@
 """Whether a hanging transaction (KIP-664) may be aborted.
 
 A broker that ends, or is frozen, while it ends a transaction may never write the end marker to some partitions
-(KAFKA-20734). ``read_committed`` returns neither those records nor what follows them then. To abort them is safe as long
-as the offsets of their transaction were not committed: they will be decided again. So the committed offsets carry the
-checksum of the last event that was published in each partition.
+(KAFKA-20734). ``read_committed`` returns neither those records nor what follows them then. To abort them is safe as
+long as the offsets of their transaction were not committed: they will be decided again. So the committed offsets
+carry the checksum of the last event that was published in each partition.
 """
 
 import zlib
@@ -15,7 +15,8 @@ NOTHING = "-"
 
 
 class HangingTransaction(NamedTuple):
-    """The part of an own partition that readers do not get, and the checksum of the last event published before it."""
+    """The part of an own partition that readers do not get, and the checksum of the last event published before
+    it."""
 
     start: int
     end: int

@@ -214,7 +214,7 @@ class Processor:
     def _conclude(self) -> None:
         """Waits for the transaction that is under way. Meanwhile a batch was read and folded; should it fail, that
         is forgotten too."""
-        done = self._log.outcome()
+        done = self._log.await_commit()
         if done is None:
             return
         self._assignment.stored = done.offsets

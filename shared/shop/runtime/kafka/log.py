@@ -14,7 +14,17 @@ from shop.runtime.kafka.options import MASKED, KafkaOptions
 from shop.runtime.kafka.producer import TransactionalProducer
 from shop.runtime.kafka.topics import Topics
 from shop.runtime.kafka.uncommitted import Uncommitted
-from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.log import (
+    Batch,
+    Committed,
+    CommittedTransaction,
+    End,
+    Offsets,
+    Outgoing,
+    Record,
+    TopicPartition,
+    TopicState,
+)
 
 PENDING_SECONDS = 6.0
 """Within which stored offsets are told, unless a transaction is to change them or the consumer is of no use."""
@@ -216,8 +226,8 @@ class KafkaLog:
         except Unavailable:
             if time.monotonic() - began >= PENDING_SECONDS and self._uncommitted.tells(theirs):
                 # Some transaction is still to change them. Where that is one of this slot which is over, and never
-                # will, to abort it is safe, because its offsets are not stored: the next renew does. To one of
-                # somebody else that does nothing.
+                # will, to abort it is safe, because its offsets are not stored: the next init_transactions does. To
+                # one of somebody else that does nothing.
                 self._hanging = [one.partition for one in theirs if one.topic == self._options.topics[0]]
             raise
         for one in answers:
@@ -230,8 +240,8 @@ class KafkaLog:
 
     # ---- writing -------------------------------------------------------------------------------------------
 
-    def renew(self) -> None:
-        self._producer.renew()
+    def init_transactions(self) -> None:
+        self._producer.init_transactions()
         if self._hanging:
             member = self._asked(lambda consumer: consumer.consumer_group_metadata())
             self._producer.abort_hanging(self._hanging, member)
@@ -259,8 +269,8 @@ class KafkaLog:
         member = self._asked(lambda consumer: consumer.consumer_group_metadata())
         self._producer.transact(messages, offsets, member)
 
-    def outcome(self) -> Outcome | None:
-        return self._producer.outcome()
+    def await_commit(self) -> CommittedTransaction | None:
+        return self._producer.await_commit()
 
 
 def _unpause(consumer: ck.Consumer) -> None:
