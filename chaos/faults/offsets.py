@@ -61,8 +61,8 @@ class ChangeOffsets(Fault):
         (answer,) = admin.list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(self.group)]).values()
         offsets = answer.result(REPLY).topic_partitions
         ends = {
-            (place.topic, place.partition): future.result(REPLY).offset
-            for place, future in admin.list_offsets(
+            (topic_partition.topic, topic_partition.partition): future.result(REPLY).offset
+            for topic_partition, future in admin.list_offsets(
                 {ck.TopicPartition(one.topic, one.partition): OffsetSpec.latest() for one in offsets}  # type: ignore[no-untyped-call]
             ).items()
         }

@@ -198,7 +198,7 @@ def test_retention_that_was_faster_is_loud_until_accepted(shop: Shop) -> None:
     at, end = next(
         (at, 1 + max(o for p, o in shop.messages() if p == at)) for at, _ in stored if at.topic.endswith("checkout")
     )
-    last = max(offset for place, offset in stored if place == at)
+    last = max(offset for topic_partition, offset in stored if topic_partition == at)
     admin = AdminClient({"bootstrap.servers": shop.bootstrap})
     for future in admin.delete_records([ck.TopicPartition(*at, end - 2)]).values():
         future.result(10)

@@ -50,12 +50,12 @@ nasty = st.sampled_from(
 )
 
 
-def words(most: int) -> st.SearchStrategy[str]:
-    """Text of up to ``most`` characters, of all planes, with what a text format could stumble over."""
+def words(max_length: int) -> st.SearchStrategy[str]:
+    """Text of up to ``max_length`` characters, of all planes, with what a text format could stumble over."""
     letters = st.one_of(nasty, st.characters(exclude_categories=["Cs"]))
     return st.one_of(
-        st.lists(letters, min_size=1, max_size=8).map(lambda parts: "".join(parts)[:most]),
-        st.sampled_from(["\U0001f6d2", "x", "\\", " "]).map(lambda letter: letter * most),
+        st.lists(letters, min_size=1, max_size=8).map(lambda parts: "".join(parts)[:max_length]),
+        st.sampled_from(["\U0001f6d2", "x", "\\", " "]).map(lambda letter: letter * max_length),
     )
 
 

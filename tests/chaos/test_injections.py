@@ -22,8 +22,8 @@ def test_what_was_taken_must_be_read_once_and_there() -> None:
     for number in numbers:
         injections.acknowledge(number, AT)
     injections.see(read, AT)
-    for place in (AT, ELSEWHERE):
-        injections.see(doubled, place)
+    for topic_partition in (AT, ELSEWHERE):
+        injections.see(doubled, topic_partition)
     injections.see(moved, ELSEWHERE)
     assert [wrong.split()[1] for wrong in injections.wrongs()] == [str(one) for one in (lost, doubled, moved)]
 

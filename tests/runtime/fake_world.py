@@ -100,10 +100,10 @@ class FakeWorld(World):
         self.broker.groups[service].offsets = dict(offsets)
 
     def ends(self) -> Mapping[TopicPartition, int]:
-        places = [
+        topic_partitions = [
             TopicPartition(topic, number) for topic in TOPICS for number in range(self.broker.partitions[topic])
         ]
-        return {place: len(self.broker.log(place)) for place in places}
+        return {topic_partition: len(self.broker.log(topic_partition)) for topic_partition in topic_partitions}
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         self.broker.beginnings[TopicPartition(topic, partition)] = before

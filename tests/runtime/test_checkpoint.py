@@ -44,8 +44,10 @@ def test_a_crash_in_the_middle_of_a_restore_makes_nothing_believed_that_was_not_
     world.replace_offsets("order", {})
     world.fetch_size = 1
     world.start("order", dispute_rate=1.0, limits=FORGETFUL)
-    place = TopicPartition("checkout", 0)
-    world.until(lambda: 0 < world.committed("order").get(place, (0,))[0] < len(OLD), "some offsets to be committed")
+    topic_partition = TopicPartition("checkout", 0)
+    world.until(
+        lambda: 0 < world.committed("order").get(topic_partition, (0,))[0] < len(OLD), "some offsets to be committed"
+    )
     world.kill("order")
     world.publish("checkout", 0, *submitted(30))
     world.start("order", dispute_rate=1.0, limits=FORGETFUL)

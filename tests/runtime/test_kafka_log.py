@@ -313,7 +313,7 @@ def test_questions_about_topics_leave_nothing_behind(kafka: Kafka) -> None:
     for _ in range(20):
         assert len(topics.states(fresh=True)) == 3
         assert len(broker.topic_ids()) == 3
-        assert len(broker.places()) == 3 * PARTITIONS
+        assert len(broker.topic_partitions()) == 3 * PARTITIONS
     assert ids_in_memory() < before + 20
 
 

@@ -132,10 +132,14 @@ def test_every_stored_offset_carries_all_offsets_of_its_partition_number_and_the
     world.until_statuses("order", CANCELLED=1)
     world.stop("order")
     stored = world.broker.groups["order"].offsets
-    assert {place.topic for place in stored} == {"checkout", "order", "fulfillment"}
+    assert {topic_partition.topic for topic_partition in stored} == {"checkout", "order", "fulfillment"}
     for number in range(PARTITIONS):
-        offsets = {place.topic: one.offset for place, one in stored.items() if place.partition == number}
-        (metadata,) = {one.metadata for place, one in stored.items() if place.partition == number}
+        offsets = {
+            topic_partition.topic: one.offset
+            for topic_partition, one in stored.items()
+            if topic_partition.partition == number
+        }
+        (metadata,) = {one.metadata for topic_partition, one in stored.items() if topic_partition.partition == number}
         checkpoint = parse_checkpoint(metadata)
         assert checkpoint is not None
         assert checkpoint.partition == number

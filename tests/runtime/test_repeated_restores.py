@@ -40,8 +40,8 @@ class RefusedOffsets(FakeLog):
 
 
 class Deaf(FakeLog):
-    def poll(self, most: int, patience: float) -> Batch:
-        batch = super().poll(most, patience)
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        batch = super().poll(max_records, timeout)
         if batch.records:
             self.start({})
             raise Unavailable("the consumer failed")
@@ -51,16 +51,16 @@ class Deaf(FakeLog):
 class Rebalanced(FakeLog):
     """As a group is whose members join and leave without end."""
 
-    def poll(self, most: int, patience: float) -> Batch:
-        batch = super().poll(most, patience)
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        batch = super().poll(max_records, timeout)
         if batch.records:
             self.start({})
         return Batch(batch.records, batch.ends, reassigned=batch.reassigned or bool(batch.records))
 
 
 class Recreated(FakeLog):
-    def poll(self, most: int, patience: float) -> Batch:
-        batch = super().poll(most, patience)
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        batch = super().poll(max_records, timeout)
         if batch.records:
             self.broker.make_anew("fulfillment")
         return batch

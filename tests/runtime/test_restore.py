@@ -140,8 +140,8 @@ def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_co
     processor = world.run(world.fake_log("order", kind=Watched))
     world.until(lambda: bool(started), "the restore")
     assert not processor.live
-    assert started == [{place: committed.offset for place, committed in stored.items()}]
-    assert paused == {place for place in stored if place.topic != "order"}
+    assert started == [{topic_partition: committed.offset for topic_partition, committed in stored.items()}]
+    assert paused == {topic_partition for topic_partition in stored if topic_partition.topic != "order"}
 
 
 def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
@@ -212,7 +212,7 @@ def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_
 def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
     """What the group's committed offsets of a partition number carry."""
     offsets = world.broker.groups["order"].offsets
-    (metadata,) = {one.metadata for place, one in offsets.items() if place.partition == number}
+    (metadata,) = {one.metadata for topic_partition, one in offsets.items() if topic_partition.partition == number}
     checkpoint = parse(metadata)
     assert checkpoint is not None
     return checkpoint

@@ -25,11 +25,11 @@ from tools.kit.invariants import wrongs
 from tools.kit.real_world import RealWorld
 from tools.kit.world import PARTITIONS
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = TIMEOUT) -> None:
     """Waits for a condition; fails the test when it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():

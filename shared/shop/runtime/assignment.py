@@ -97,11 +97,11 @@ class AssignmentState:
         }
 
     @property
-    def own_places(self) -> list[TopicPartition]:
+    def own_partitions(self) -> list[TopicPartition]:
         return [TopicPartition(self.own_topic, number) for number in self.partitions]
 
     @property
-    def input_places(self) -> list[TopicPartition]:
+    def input_partitions(self) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic in self.input_topics for number in self.partitions]
 
     @property
@@ -162,7 +162,7 @@ def restore(
         assignment.partitions[number] = Partition(number, rules, limits, start, ends, assignment.schedule, refusals)
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(assignment.next)
-    source.pause(assignment.input_places)
+    source.pause(assignment.input_partitions)
     log.info("reading the own topic", partitions=numbers, records=assignment.missing)
     return assignment
 
@@ -174,14 +174,18 @@ def _broker_state(
     beginnings: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> BrokerState:
-    places = {topic: TopicPartition(topic, number) for topic in assignment.topics}
+    topic_partitions = {topic: TopicPartition(topic, number) for topic in assignment.topics}
     return BrokerState(
         number,
         assignment.own_topic,
-        {topic: committed[place] for topic, place in places.items() if place in committed},
+        {
+            topic: committed[topic_partition]
+            for topic, topic_partition in topic_partitions.items()
+            if topic_partition in committed
+        },
         assignment.topics,
-        {topic: beginnings[place] for topic, place in places.items()},
-        {topic: ends[place] for topic, place in places.items()},
+        {topic: beginnings[topic_partition] for topic, topic_partition in topic_partitions.items()},
+        {topic: ends[topic_partition] for topic, topic_partition in topic_partitions.items()},
     )
 
 

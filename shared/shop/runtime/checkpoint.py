@@ -47,7 +47,7 @@ class Checkpoint:
 
     def without_claim(self) -> dict[TopicPartition, Committed]:
         """The offsets alone, from which nobody will go on: for a transaction that has to name them."""
-        return {place: Committed(one.offset) for place, one in self.committed().items()}
+        return {topic_partition: Committed(one.offset) for topic_partition, one in self.committed().items()}
 
     def __str__(self) -> str:
         positions = (f"{topic}:{topic_id}:{offset}" for topic, (topic_id, offset) in sorted(self.positions.items()))

@@ -80,8 +80,8 @@ class TopicState(NamedTuple):
 class Log(Protocol):
     """Every call may block for a bounded time (seconds) and may raise Unavailable or UserError."""
 
-    def poll(self, most: int, patience: float) -> Batch:
-        """Up to ``most`` records, waiting at most ``patience`` seconds for the first."""
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        """Up to ``max_records`` records, waiting at most ``timeout`` seconds for the first."""
 
     def assignment(self) -> frozenset[TopicPartition]:
         """What the group has given to this member."""

@@ -130,7 +130,7 @@ class Partition:
         source.pending.append(trigger)
         entity.triggers += 1
         self.pending += 1
-        self._place(trigger, elapsed)
+        self._dispatch(trigger, elapsed)
 
     def read_end(self, topic: str, offset: int) -> None:
         """Notes that everything below ``offset`` was read; it may lie beyond the last record's (a transaction's
@@ -168,7 +168,7 @@ class Partition:
         entity.scheduled -= 1
         if self._judge(trigger) != "ready":
             if trigger.input is not None:
-                self._place(trigger, elapsed)
+                self._dispatch(trigger, elapsed)
             self._reconsider(entity, elapsed)
             return None
         cause: Event | None = None
@@ -204,7 +204,7 @@ class Partition:
         """Judges doubtful triggers once more, now that the own partition has been read up to where it ended after
         they came: what its entity has not reached by now, it never will."""
         for trigger in doubts:
-            self._place(trigger, elapsed, final=True)
+            self._dispatch(trigger, elapsed, final=True)
 
     def offsets(self) -> Iterator[tuple[str, int]]:
         """The offset to store for each topic: whatever can be read again from there on is not finished, and what
@@ -274,7 +274,7 @@ class Partition:
         if entity.waiting:
             waiting, entity.waiting = entity.waiting, []
             for trigger in waiting:
-                self._place(trigger, elapsed)
+                self._dispatch(trigger, elapsed)
 
     def _judge(self, trigger: Trigger) -> Verdict:
         status = trigger.entity.status
@@ -286,7 +286,7 @@ class Partition:
             return "early" if trigger.entity.scheduled else "doubtful"
         return "illegal"
 
-    def _place(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
+    def _dispatch(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
         verdict = self._judge(trigger)
         if verdict != "ready" or trigger.due - elapsed > KEPT_SECONDS:
             trigger.event = None

@@ -49,8 +49,8 @@ def told(offset: int) -> int:
 def is_whole(given: Iterable[ck.TopicPartition], topics: Iterable[str]) -> bool:
     """Whether a member was given the same partitions of each of its topics. A static one that comes back is given
     what it had before (KIP-345), which may be from when a topic was missing, and nobody would give it the rest."""
-    places = {(one.topic, one.partition) for one in given}
-    return places == {(topic, number) for topic in topics for _, number in places}
+    topic_partitions = {(one.topic, one.partition) for one in given}
+    return topic_partitions == {(topic, number) for topic in topics for _, number in topic_partitions}
 
 
 def made_anew(known: Mapping[str, str], now: Mapping[str, str]) -> bool:

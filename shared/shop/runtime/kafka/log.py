@@ -93,7 +93,7 @@ class KafkaLog:
         return self._consumer
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        self._assignment = frozenset(map(self._options.place, partitions))
+        self._assignment = frozenset(map(self._options.topic_partition, partitions))
         self._reassigned = True
         whole = is_whole(partitions, self._options.topics)
         self._joining_since = None if whole else (self._joining_since or time.monotonic())
@@ -116,10 +116,10 @@ class KafkaLog:
 
     # ---- reading -------------------------------------------------------------------------------------------
 
-    def poll(self, most: int, patience: float) -> Batch:
+    def poll(self, max_records: int, timeout: float) -> Batch:
         records: list[Record] = []
         ends: list[End] = []
-        for message in self._received(most, patience):
+        for message in self._received(max_records, timeout):
             error = message.error()
             if error is None:
                 records.append(
@@ -140,14 +140,14 @@ class KafkaLog:
         reassigned, self._reassigned = self._reassigned, False
         return Batch(records, ends, reassigned)
 
-    def _received(self, most: int, patience: float) -> list[ck.Message]:
+    def _received(self, max_records: int, timeout: float) -> list[ck.Message]:
         if self._joining_since is not None and time.monotonic() - self._joining_since > JOIN_SECONDS:
             if self._consumer is not None and self._assignment:
                 leave(self._consumer)
             self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
         # consume() would wait its whole time-out, so the first message is polled for.
-        first = self._asked(lambda member: member.poll(patience))
-        return [] if first is None else [first, *self._asked(lambda member: member.consume(most - 1, 0))]
+        first = self._asked(lambda member: member.poll(timeout))
+        return [] if first is None else [first, *self._asked(lambda member: member.consume(max_records - 1, 0))]
 
     def _asked(self, call: Callable[[ck.Consumer], Answer]) -> Answer:
         """What the consumer answers. Any of its calls may be the one that tells of a fatal error."""
@@ -183,7 +183,7 @@ class KafkaLog:
         return Unavailable(f"the consumer failed: {reason}")
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
-        theirs = [self._options.theirs(place, offset) for place, offset in offsets.items()]
+        theirs = [self._options.theirs(topic_partition, offset) for topic_partition, offset in offsets.items()]
         self._asked(_unpause)
         self._asked(lambda member: member.assign(theirs))
 
@@ -235,7 +235,9 @@ class KafkaLog:
                 at = f"{one.topic}/{one.partition}"
                 raise Unavailable(f"Kafka at {self._options.bootstrap}: stored offset of {at}: {one.error.str()}")
         return {
-            self._options.place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0
+            self._options.topic_partition(one): Committed(one.offset, one.metadata or "")
+            for one in answers
+            if one.offset >= 0
         }
 
     # ---- writing -------------------------------------------------------------------------------------------
@@ -250,13 +252,13 @@ class KafkaLog:
     def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
         abortable = []
         for number, (start, end, published) in hanging.items():
-            place = TopicPartition(self._options.own_topic, number)
-            if may_be_aborted(published, self._uncommitted.values(place, start, end)):
+            topic_partition = TopicPartition(self._options.own_topic, number)
+            if may_be_aborted(published, self._uncommitted.values(topic_partition, start, end)):
                 abortable.append(number)
             else:
                 log.error(
                     "a hanging transaction cannot be aborted: its offsets may be committed",
-                    **place._asdict(),
+                    **topic_partition._asdict(),
                     offset=start,
                 )
         if abortable:

@@ -47,13 +47,15 @@ class KafkaOptions:
         """The runtime's name of a topic of the broker."""
         return topic[len(self.namespace) :]
 
-    def place(self, theirs: ck.TopicPartition) -> TopicPartition:
+    def topic_partition(self, theirs: ck.TopicPartition) -> TopicPartition:
         """The runtime's name of a partition of the broker."""
         return TopicPartition(self.ours(theirs.topic), theirs.partition)
 
-    def theirs(self, place: TopicPartition, offset: int = ck.OFFSET_INVALID, metadata: str = "") -> ck.TopicPartition:
-        """The reverse of ``place``."""
-        return ck.TopicPartition(self.namespace + place.topic, place.partition, offset, metadata)
+    def theirs(
+        self, topic_partition: TopicPartition, offset: int = ck.OFFSET_INVALID, metadata: str = ""
+    ) -> ck.TopicPartition:
+        """The reverse of ``topic_partition``."""
+        return ck.TopicPartition(self.namespace + topic_partition.topic, topic_partition.partition, offset, metadata)
 
     def common(self) -> dict[str, Any]:
         """What all clients share."""

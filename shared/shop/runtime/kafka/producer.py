@@ -110,7 +110,10 @@ class TransactionalProducer:
             producer.begin_transaction()
             events = self._produce(producer, messages)
         decided = offsets()
-        stored = [self._options.theirs(place, one.offset, one.metadata) for place, one in decided.items()]
+        stored = [
+            self._options.theirs(topic_partition, one.offset, one.metadata)
+            for topic_partition, one in decided.items()
+        ]
 
         def finish() -> CommittedTransaction:
             if _served(lambda: producer.flush(REPLY_SECONDS)):
