@@ -64,7 +64,7 @@ class Injections:
         return sum(map(len, list(self._seen.values())))
 
     def forget(self, topic: str) -> None:
-        """The topic was made anew: what lay in it is gone, and nobody judges the lives that began before."""
+        """The topic was recreated: what lay in it is gone, and nobody judges the lives that began before."""
         with self._lock:
             for number, injection in self._planned.items():
                 if injection.rule in OF_LIVES:

@@ -17,7 +17,7 @@ SAMPLE_EVERY = 20
 SAMPLES = 400
 TIMEOUT = 0.2
 NOTICED_SECONDS = 15.0
-"""Within which every service has noticed that a topic was made anew."""
+"""Within which every service has noticed that a topic was recreated."""
 
 silent = logging.getLogger("chaos.librdkafka")
 silent.disabled = True
@@ -76,7 +76,7 @@ class Record:
         return topic in self._recreated
 
     def leave(self, topic: str) -> None:
-        """Reads the topic no more: it is about to be made anew."""
+        """Reads the topic no more: it is about to be recreated."""
         with self._lock:
             self._read_from(
                 {
@@ -86,7 +86,7 @@ class Record:
                 }
             )
 
-    def begin_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         """Reads the topic from its start; what was counted of its former life is forgotten."""
         with self._lock:
             self._next |= {topic_partition: 0 for topic_partition in self._next if topic_partition.topic == topic}

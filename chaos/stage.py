@@ -42,8 +42,8 @@ PLACES = {
 WITH_USERS = {"allow.everyone.if.no.acl.found": "false"}
 REPLY = 20.0
 HELD = 15_000
-"""Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a topic made
-anew holds back all that follows, which is read again at each restore."""
+"""Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a
+recreated topic holds back all that follows, which is read again at each restore."""
 
 Say = Callable[[str], None]
 

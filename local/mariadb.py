@@ -123,7 +123,7 @@ class MariaDB(Server):
     def apply(self, folder: Path, say: Say = lambda _: None, timeout: int = LOCK_TIMEOUT) -> None:
         """Run every *.sql of the folder, and the SQL that every *.sh prints, as root, in the order of their names.
 
-        Where somebody's transaction holds what a file would make anew, it waits for `timeout` seconds, once. Then it
+        Where somebody's transaction holds what a file would recreate, it waits for `timeout` seconds, once. Then it
         says who that is and goes on, where the file is still the one that was applied last. Raises Refusal where it
         is another one, and at the first other error.
         """

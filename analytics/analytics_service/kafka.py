@@ -178,7 +178,7 @@ class Broker:
 
 
 class TopicWatch:
-    """Notices that a topic was deleted and made anew, without ever blocking."""
+    """Notices that a topic was deleted and recreated, without ever blocking."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -188,7 +188,7 @@ class TopicWatch:
     def changed(self, known: Ids) -> bool:
         """Whether the broker has, as of a few seconds ago, other topics of these names than ``known``.
 
-        A topic that is gone has not changed yet: there is nothing to read before it is made anew.
+        A topic that is gone has not changed yet: there is nothing to read before it is recreated.
         """
         if self._question and all(future.done() for future in self._question.values()):
             question, self._question = self._question, {}

@@ -157,7 +157,7 @@ def test_partitions_are_added(shop: Shop, traffic: Traffic) -> None:
     finish(shop, traffic)
 
 
-def test_a_topic_is_made_anew(shop: Shop) -> None:
+def test_a_topic_is_recreated(shop: Shop) -> None:
     first = shop.topics.publish(lives(range(60)))
     service = shop.start()
     shop.wait_for(first)
@@ -174,7 +174,7 @@ def test_a_topic_is_made_anew(shop: Shop) -> None:
     assert {count for _, count in logs} == {2}
 
 
-def test_a_topic_is_made_anew_while_it_is_away(shop: Shop) -> None:
+def test_a_topic_is_recreated_while_it_is_away(shop: Shop) -> None:
     first = shop.topics.publish(lives(range(60)))
     service = shop.start()
     shop.wait_for(first)

@@ -381,7 +381,7 @@ def test_families_whose_history_lay_in_an_earlier_life_of_a_topic_are_forgotten(
         world.log[topic, number].clear()
     world.rows = {topic_partition: row for topic_partition, row in world.rows.items() if topic_partition[0] != topic}
     assert not world.audit().clean
-    world.anew = {topic: world.now}
+    world.recreated = {topic: world.now}
     assert world.broken() == {}
     late = world.live(10, *COMPLETED[:-1])[-1]
     assert world.broken() == {"settled": [late]}

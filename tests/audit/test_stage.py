@@ -191,7 +191,7 @@ def test_what_retention_removed_is_forgotten(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("topic", ["checkout", "order"])
-def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten(stage: Stage, topic: str) -> None:
+def test_what_lay_in_a_topic_that_was_recreated_is_forgotten(stage: Stage, topic: str) -> None:
     stage.live(0, *COMPLETED[:-1])
     stage.live(3, *COMPLETED)
     stage.store()
@@ -203,7 +203,7 @@ def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten(stage: Stage, topic
     stage.store()
     report = stage.audit(settled=True)
     assert stage.broken() == {"settled": [stuck]}, str(report)
-    assert any(f"topic {topic} was deleted and made anew" in note for note in report.notes)
+    assert any(f"topic {topic} was deleted and recreated" in note for note in report.notes)
 
 
 def test_an_open_transaction_is_waited_for(stage: Stage) -> None:

@@ -36,7 +36,7 @@ class World:
     unstored: dict[tuple[str, int], int] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     lost: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
-    anew: Mapping[str, int] = field(default_factory=dict)
+    recreated: Mapping[str, int] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
 

@@ -197,12 +197,12 @@ class Behaviour:
         world.until_statuses("order", MERCHANT_ACCEPTED=1)
         assert world.statuses("order")["NEW"] == 1
 
-    def test_a_topic_made_anew_is_read_from_its_start(self, world: World) -> None:
+    def test_a_recreated_topic_is_read_from_its_start(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1, 4, 7)
         world.until_statuses("order", CANCELLED=3)
         world.until_read("order", 12)
-        world.make_anew("checkout")
+        world.recreate("checkout")
         self.submit(world, 10)
         world.until_statuses("order", CANCELLED=4)
         assert world.statuses("order")["NEW"] == 4

@@ -158,7 +158,7 @@ class FakeBroker:
             group.members.remove(slot)
             group.generation += 1
 
-    def make_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         """Deletes a topic, and with it what groups have committed for it, and creates it again."""
         self.topic_ids[topic] = f"{topic}-{int(self.topic_ids[topic].rsplit('-', 1)[1]) + 1}"
         for number in range(self.partitions[topic]):

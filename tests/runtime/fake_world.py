@@ -108,8 +108,8 @@ class FakeWorld(World):
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         self.broker.beginnings[TopicPartition(topic, partition)] = before
 
-    def make_anew(self, topic: str) -> None:
-        self.broker.make_anew(topic)
+    def recreate(self, topic: str) -> None:
+        self.broker.recreate(topic)
 
     def add_partitions(self, topic: str, total: int) -> None:
         self.broker.partitions[topic] = total

@@ -62,7 +62,7 @@ class Recreated(FakeLog):
     def poll(self, max_records: int, timeout: float) -> Batch:
         batch = super().poll(max_records, timeout)
         if batch.records:
-            self.broker.make_anew("fulfillment")
+            self.broker.recreate("fulfillment")
         return batch
 
 
@@ -119,7 +119,7 @@ def test_what_a_recreated_topic_holds_is_said_although_the_same_offsets_were_sai
         for _ in range(2):
             world.publish("checkout", 0, b"key", b"{")
             world.turns(20)
-            world.make_anew("checkout")
+            world.recreate("checkout")
             world.turns(20)
     assert [line["offset"] for line in logs if line["event"] == "invalid message ignored"] == [0, 0]
 

@@ -155,7 +155,7 @@ def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
     world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
 
-def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
+def test_a_recreated_topic_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
     """Its stored offset lies beyond the new topic's end, which is no loss that a person has to accept."""
     world = FakeWorld()
     for number in range(0, 15, 3):
@@ -163,17 +163,17 @@ def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_star
     world.start("order", dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=5)
     world.stop("order")
-    made_anew: list[str] = []
+    recreated: list[str] = []
 
-    def make_anew(point: str) -> None:
-        if point == "committed offsets" and not made_anew:
-            made_anew.append(point)
-            world.make_anew("checkout")
+    def recreate(point: str) -> None:
+        if point == "committed offsets" and not recreated:
+            recreated.append(point)
+            world.recreate("checkout")
             world.publish("checkout", 0, *submitted(30))
 
-    world.run(world.fake_log("order", at=make_anew), dispute_rate=1.0)
+    world.run(world.fake_log("order", at=recreate), dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=6)
-    assert made_anew
+    assert recreated
 
 
 def hang(world: FakeWorld, slot: str, *events: tuple[bytes, bytes]) -> None:

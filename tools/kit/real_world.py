@@ -108,7 +108,7 @@ class RealWorld(World):
         assert producer.flush(REPLY) == 0
         return lambda: producer.abort_transaction(REPLY)
 
-    def make_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         self.admin.delete_topics([self.namespace + topic])[self.namespace + topic].result(REPLY)
         deadline = time.monotonic() + REPLY
         while True:

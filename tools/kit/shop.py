@@ -150,11 +150,11 @@ class Shop:
         wanted = self.statuses("order")["COMPLETED"] + more
         wait_until(lambda: self.statuses("order")["COMPLETED"] >= wanted, f"{wanted} completed orders")
 
-    def make_topics_anew(self) -> None:
-        """Deletes all topics and makes them anew."""
+    def recreate_topics(self) -> None:
+        """Deletes all topics and recreates them."""
         before = self._topic_ids()
         for topic in TOPICS:
-            self.world.make_anew(topic)
+            self.world.recreate(topic)
         # A broker's own view of the topics may be behind that of the controller.
         wait_until(lambda: len(self._topic_ids() - before) == len(TOPICS), "the broker to know the new topics")
 

@@ -54,7 +54,7 @@ class RealShop:
         self._ends = topics.ends(topic_partitions)
 
     @property
-    def anew(self) -> Mapping[str, int]:
+    def recreated(self) -> Mapping[str, int]:
         """The topics that had an earlier life, and when analytics first saw the present one."""
         earlier = {log.topic for log in self._logs.values() if log.log_id not in self._live.values()}
         seen = {topic: self._logs[log_id].first_seen.timestamp() * 1000 for topic, log_id in self._live.items()}

@@ -154,8 +154,8 @@ class Topics:
                     reached = max(reached, offset)
                 elif error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
                     raise UserError(
-                        f"{topic_partition.topic} partition {topic_partition.partition} lost messages during the audit "
-                        "(retention, or it was made anew): start it again"
+                        f"{topic_partition.topic} partition {topic_partition.partition} lost messages during the "
+                        "audit (retention, or it was recreated): start it again"
                     )
                 # Anything else (a broker that is away for a moment) ends by itself, or in silence.
         return reached

@@ -115,9 +115,9 @@ class Loader:
         )
 
     def _require_same_topics(self, batch: Batch) -> None:
-        """A topic that is made anew under the reader is read on at the old offset, without an error. So a batch is
+        """A topic that is recreated under the reader is read on at the old offset, without an error. So a batch is
         its log's only when the topic is still the same after the batch was read."""
         now = self._topic_ids()
         for topic, topic_id in batch.topic_ids.items():
             if now.get(topic, topic_id) != topic_id:
-                raise Collision(f"topic {topic} was made anew")
+                raise Collision(f"topic {topic} was recreated")

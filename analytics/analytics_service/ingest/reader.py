@@ -1,7 +1,7 @@
 """The thread that reads: polls, validates, formats, and hands batches to the loader.
 
 There is one way in, ``_begin``: after an assignment, a collision, an error of the database or the broker, or a topic
-made anew, everything read so far is dropped and reading starts again at what the database says.
+recreated, everything read so far is dropped and reading starts again at what the database says.
 """
 
 import time
@@ -23,7 +23,7 @@ from analytics_service.settings import AnalyticsSettings
 from analytics_service.streams import Streams, TopicPartition
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
+from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, recreated
 
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1000
@@ -92,7 +92,7 @@ class Ingest:
             if self._joining_since is not None and self._turned_at - self._joining_since > JOIN_SECONDS:
                 if self._assigned:
                     leave(self._consumer)
-                self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
+                self._rejoin(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
             self._notice_failures()
             if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
                 self._try_to_begin()
@@ -152,7 +152,7 @@ class Ingest:
             self._start_again(str(failure), self._longer_pause(at_once=isinstance(failure, Collision)))
         reading = self._reading
         if reading is not None and self._watch.changed(reading.topic_ids):
-            self._start_again("a topic was made anew")
+            self._start_again("a topic was recreated")
         elif reading is not None and reading.cut_off and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LONGEST_PAUSE
             if self._is_whole_again(reading):
@@ -190,10 +190,10 @@ class Ingest:
         if now - self._replaced_at < FENCED_AGAIN_SECONDS:
             raise UserError(f"another process runs as INSTANCE={self._settings.instance} ({error.str()})")
         self._replaced_at = now
-        self._join_anew(error.str())
+        self._rejoin(error.str())
 
-    def _join_anew(self, reason: str) -> None:
-        log.warning("joining the group anew", reason=reason, instance=self._settings.instance)
+    def _rejoin(self, reason: str) -> None:
+        log.warning("rejoining the group", reason=reason, instance=self._settings.instance)
         leave_behind(self._consumer)
         self._assigned, self._topic_ids = [], {}
         self._drop()
@@ -225,9 +225,9 @@ class Ingest:
             streams=self._streams,
             accept_loss=self._settings.accept_loss,
         )
-        if made_anew(self._topic_ids, reading.topic_ids):
+        if recreated(self._topic_ids, reading.topic_ids):
             leave(self._consumer)
-            self._join_anew("a topic was made anew")
+            self._rejoin("a topic was recreated")
             return
         self._topic_ids = reading.topic_ids
         self._consumer.assign(

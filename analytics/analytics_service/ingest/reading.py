@@ -66,7 +66,7 @@ def begin(
     topic_ids = broker.topic_ids()
     for topic_partition in topic_partitions:
         if topic_partition.topic not in topic_ids:
-            raise Unavailable(f"topic {topic_partition.topic} is gone; it will be read when it is made anew")
+            raise Unavailable(f"topic {topic_partition.topic} is gone; it will be read when it is recreated")
     held = broker.ranges(topic_partitions)
     names = {topic: streams.table(topic) for topic in topic_ids}
     with engine.begin() as connection:
@@ -122,7 +122,7 @@ def _start(
     if accept_loss:
         return start, gap
     raise UserError(
-        f"{topic_partition.topic} partition {topic_partition.partition} holds offsets {held.first} to {held.end - 1}, "
-        f"and the database goes on at {resume}: offsets {gap[0]} to {gap[1] - 1} would not be stored ({cause}); "
+        f"{topic_partition.topic} partition {topic_partition.partition} holds offsets {held.first} to "
+        f"{held.end - 1}, and the database goes on at {resume}: offsets {gap[0]} to {gap[1] - 1} would not be stored ({cause}); "
         "to go on without them, start with --accept-loss or ACCEPT_LOSS=1"
     )

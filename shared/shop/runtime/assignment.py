@@ -1,6 +1,6 @@
 """The state of an assignment: the partitions held, what is known of them, and ``restore``, the one way to get there.
 
-A rebalance, an abort, a fatal error, fencing, a time-out of unknown outcome and a topic made anew all end it. It is
+A rebalance, an abort, a fatal error, fencing, a time-out of unknown outcome and a topic recreated all end it. It is
 dropped as a whole, and ``restore`` makes the next one from the log alone.
 """
 
@@ -154,7 +154,7 @@ def restore(
     except UserError:
         now = source.topics(fresh=True)
         if any(now.get(topic) != state for topic, state in assignment.topics.items()):
-            raise Unavailable("a topic was made anew while its offsets were asked for") from None
+            raise Unavailable("a topic was recreated while its offsets were asked for") from None
         raise
     _say_doubts(starts)
     for number, start in starts.items():

@@ -111,7 +111,7 @@ def start_of(broker: BrokerState, accept_loss: bool) -> Start:
         if broker.topics[topic].topic_id != position.topic_id
     }
     for topic in sorted(recreated):
-        log.error("topic was made anew: reading it from its start", topic=topic, partition=broker.partition)
+        log.error("topic was recreated: reading it from its start", topic=topic, partition=broker.partition)
     # What lies in an input that was recreated may have been done long ago, so all proof there is has to be read.
     from_beginning = recreated | ({broker.output} if recreated else set())
     moved = [

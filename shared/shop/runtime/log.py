@@ -71,7 +71,7 @@ class CommittedTransaction(NamedTuple):
 
 
 class TopicState(NamedTuple):
-    """A topic as the broker describes it now. A topic that was deleted and made anew has another id."""
+    """A topic as the broker describes it now. A topic that was deleted and recreated has another id."""
 
     topic_id: str
     partitions: int

@@ -53,7 +53,7 @@ def is_whole(given: Iterable[ck.TopicPartition], topics: Iterable[str]) -> bool:
     return topic_partitions == {(topic, number) for topic in topics for _, number in topic_partitions}
 
 
-def made_anew(known: Mapping[str, str], now: Mapping[str, str]) -> bool:
+def recreated(known: Mapping[str, str], now: Mapping[str, str]) -> bool:
     """Whether a topic has another id than a client knows. Only a new client reads or writes it. Seen: the epochs of
     its leaders begin anew, and librdkafka takes them for old news. The client has to leave the group first: else the
     next one is given what this one had, perhaps while a topic was missing."""

@@ -9,7 +9,7 @@ import structlog
 
 from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.hanging import HangingTransaction, may_be_aborted
-from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
+from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, recreated
 from shop.runtime.kafka.options import MASKED, KafkaOptions
 from shop.runtime.kafka.producer import TransactionalProducer
 from shop.runtime.kafka.topics import Topics
@@ -107,9 +107,9 @@ class KafkaLog:
         _unpause(consumer)
         consumer.unassign()
 
-    def _join_anew(self, reason: str) -> None:
+    def _rejoin(self, reason: str) -> None:
         """Leaves a consumer behind that does not answer; the next call makes another one."""
-        log.warning("joining the group anew", reason=reason, instance=self._options.instance)
+        log.warning("rejoining the group", reason=reason, instance=self._options.instance)
         if self._consumer is not None:
             leave_behind(self._consumer)
         self._consumer, self._assignment, self._reassigned = None, frozenset(), True
@@ -144,7 +144,7 @@ class KafkaLog:
         if self._joining_since is not None and time.monotonic() - self._joining_since > JOIN_SECONDS:
             if self._consumer is not None and self._assignment:
                 leave(self._consumer)
-            self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
+            self._rejoin(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
         # consume() would wait its whole time-out, so the first message is polled for.
         first = self._asked(lambda member: member.poll(timeout))
         return [] if first is None else [first, *self._asked(lambda member: member.consume(max_records - 1, 0))]
@@ -166,7 +166,7 @@ class KafkaLog:
             raise Unavailable(f"an offset is not in the topic any more: {error.str()}")
         log.warning("consumer error", error=error.str())
         if error.code() == ck.KafkaError._TIMED_OUT:
-            self._join_anew("the coordinator of the group does not answer")
+            self._rejoin("the coordinator of the group does not answer")
 
     def _fenced(self, reason: str) -> Exception:
         """A consumer with a fatal error is of no more use: it was fenced. The first time that may be our own late
@@ -206,11 +206,11 @@ class KafkaLog:
     def _expect(self, states: Mapping[str, TopicState]) -> None:
         """Leaves consumer and producer behind where a topic is another one than they know."""
         ids = {topic: state.topic_id for topic, state in states.items()}
-        if made_anew(self._topic_ids, ids):
+        if recreated(self._topic_ids, ids):
             self._producer.give_up()
             if self._consumer is not None:
                 leave(self._consumer)
-            self._join_anew("a topic was made anew")
+            self._rejoin("a topic was recreated")
         self._topic_ids |= ids
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -266,8 +266,8 @@ class KafkaLog:
             self._producer.abort_hanging(abortable, member)
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        # Not when the records are flushed: a member that has lost its partitions by then and has joined
-        # anew would store their offsets under its new generation. And the answer would wait for a poll under way.
+        # Not when the records are flushed: a member that has lost its partitions by then and has rejoined would store
+        # their offsets under its new generation. And the answer would wait for a poll under way.
         member = self._asked(lambda consumer: consumer.consumer_group_metadata())
         self._producer.transact(messages, offsets, member)
 

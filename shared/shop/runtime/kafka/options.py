@@ -15,8 +15,8 @@ TRANSACTION_SECONDS = 10
 
 MASKED = (AttributeError, SystemError)
 """What the exception of a fatal client error may turn into: confluent-kafka 2.16 leaves it pending (``error_cb``)
-while it calls the logger, and Python's attribute look-up fails by that. Seen in flush() after a topic was made
-anew."""
+while it calls the logger, and Python's attribute look-up fails by that. Seen in flush() after a topic was
+recreated."""
 
 
 @dataclass(frozen=True)
