@@ -28,8 +28,8 @@ WAYS: Mapping[str, Callable[[int, int], int | None]] = {
 @dataclass(frozen=True)
 class ChangeOffsets(Fault):
     """The instances of a service end, its offsets are changed in one topic or in all that it reads, and the instances
-    start again. Where its own topic was recreated, one topic is left as it is: what was done in the former life of a
-    topic is told by nothing else."""
+    start again. Where its output topic was recreated, one topic is left as it is: what was done in the former life of
+    a topic is told by nothing else."""
 
     group: str
     way: str

@@ -1,4 +1,4 @@
-"""One test's own topics and database, the service on them, and the truth about what must be stored."""
+"""One test's output topics and database, the service on them, and the truth about what must be stored."""
 
 import os
 import signal

@@ -69,7 +69,7 @@ def active_controller(running: list[Kafka]) -> Kafka:
 
 
 def all_in_sync(shop: Shop) -> bool:
-    """Whether every partition, of Kafka's own topics too, has all its copies in step."""
+    """Whether every partition, of Kafka's output topics too, has all its copies in step."""
     topics = shop.world.admin.list_topics(timeout=10).topics.values()
     partitions = [partition for topic in topics for partition in topic.partitions.values()]
     return all(len(partition.isrs) == len(partition.replicas) == 3 for partition in partitions)

@@ -74,7 +74,7 @@ def test_whatever_the_reason_the_pauses_between_restores_grow(kind: type[FakeLog
         for number in range(MINUTE):
             world.publish("checkout", number % 3, *submitted(number))
             world.turn()
-    restores = [line for line in logs if line["event"] == "reading the own topic"]
+    restores = [line for line in logs if line["event"] == "reading the output topic"]
     assert 4 < len(restores) < FEW
 
 

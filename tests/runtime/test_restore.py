@@ -36,7 +36,7 @@ def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_tr
 
 
 def submit_to_every_partition(world: FakeWorld) -> None:
-    """And lets a poll give one record, so that inputs may be read before own records that lie beyond the mark."""
+    """And lets a poll give one record, so that inputs may be read before output records that lie beyond the mark."""
     for number in range(PARTITIONS):
         world.publish("checkout", number, *submitted(number))
     world.fetch_size = 1

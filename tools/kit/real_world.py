@@ -76,7 +76,7 @@ class RealWorld(World):
             namespace=self.namespace,
             group=service,
             instance=slot,
-            own_topic=service,
+            output_topic=service,
             input_topics=rules.inputs,
             client={},
             logger=logging.getLogger("librdkafka"),

@@ -123,6 +123,6 @@ def _start(
         return start, gap
     raise UserError(
         f"{topic_partition.topic} partition {topic_partition.partition} holds offsets {held.first} to "
-        f"{held.end - 1}, and the database goes on at {resume}: offsets {gap[0]} to {gap[1] - 1} would not be stored ({cause}); "
-        "to go on without them, start with --accept-loss or ACCEPT_LOSS=1"
+        f"{held.end - 1}, and the database goes on at {resume}: offsets {gap[0]} to {gap[1] - 1} would not be "
+        f"stored ({cause}); to go on without them, start with --accept-loss or ACCEPT_LOSS=1"
     )

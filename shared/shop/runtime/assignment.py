@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class AssignmentState:
     """All state of the loop that a restore drops. ``live``: the fold is complete and decisions may be made."""
 
-    own_topic: str
+    output_topic: str
     input_topics: tuple[str, ...]
     topics: Mapping[str, TopicState] = field(default_factory=dict)
     partitions: dict[int, Partition] = field(default_factory=dict)
@@ -44,13 +44,13 @@ class AssignmentState:
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
     hanging_aborted: bool = False
-    """Whether hanging transactions in the own topic were looked for."""
+    """Whether hanging transactions in the output topic were looked for."""
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
     project_failures: int = 0
     """How often it failed since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
-    """Per partition number: triggers in doubt, and the own end to read up to before they are judged."""
+    """Per partition number: triggers in doubt, and the output end to read up to before they are judged."""
     _ready: deque[tuple[Partition, Trigger]] = field(default_factory=deque)
     """What was due when it was scheduled: most of what is decided in a hurry, and a queue is cheaper than a heap."""
     _timers: list[tuple[float, int, Partition, Trigger]] = field(default_factory=list)
@@ -84,7 +84,7 @@ class AssignmentState:
 
     @property
     def missing(self) -> int:
-        """Own records to be read before anything may be decided."""
+        """Output records to be read before anything may be decided."""
         return sum(partition.missing for partition in self.partitions.values())
 
     @property
@@ -97,8 +97,8 @@ class AssignmentState:
         }
 
     @property
-    def own_partitions(self) -> list[TopicPartition]:
-        return [TopicPartition(self.own_topic, number) for number in self.partitions]
+    def output_partitions(self) -> list[TopicPartition]:
+        return [TopicPartition(self.output_topic, number) for number in self.partitions]
 
     @property
     def input_partitions(self) -> list[TopicPartition]:
@@ -109,7 +109,7 @@ class AssignmentState:
         """The next offset to be read of every partition held."""
         found = {}
         for number, partition in list(self.partitions.items()):
-            found[TopicPartition(self.own_topic, number)] = partition.next
+            found[TopicPartition(self.output_topic, number)] = partition.next
             found |= {TopicPartition(topic, number): source.next for topic, source in partition.inputs.items()}
         return found
 
@@ -163,7 +163,7 @@ def restore(
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(assignment.next)
     source.pause(assignment.input_partitions)
-    log.info("reading the own topic", partitions=numbers, records=assignment.missing)
+    log.info("reading the output topic", partitions=numbers, records=assignment.missing)
     return assignment
 
 
@@ -177,7 +177,7 @@ def _broker_state(
     topic_partitions = {topic: TopicPartition(topic, number) for topic in assignment.topics}
     return BrokerState(
         number,
-        assignment.own_topic,
+        assignment.output_topic,
         {
             topic: committed[topic_partition]
             for topic, topic_partition in topic_partitions.items()
@@ -203,7 +203,7 @@ def _say_doubts(starts: Mapping[int, Start]) -> None:
 def _numbers(source: Log, assignment: AssignmentState) -> list[int] | None:
     """The partition numbers that are ours in all topics; None while it is not safe to act on any."""
     topics = source.topics(fresh=True)
-    needed = (assignment.own_topic, *assignment.input_topics)
+    needed = (assignment.output_topic, *assignment.input_topics)
     counts = {topic: topics[topic].partitions if topic in topics else 0 for topic in needed}
     if len(set(counts.values())) > 1 or 0 in counts.values():
         source.start({})
@@ -213,6 +213,6 @@ def _numbers(source: Log, assignment: AssignmentState) -> list[int] | None:
     assigned = source.assignment()
     return [
         number
-        for number in range(counts[assignment.own_topic])
+        for number in range(counts[assignment.output_topic])
         if all(TopicPartition(topic, number) in assigned for topic in needed)
     ]

@@ -27,7 +27,7 @@ class Record(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A message for the own topic."""
+    """A message for the output topic."""
 
     partition: int
     key: str
@@ -114,7 +114,7 @@ class Log(Protocol):
         """The reverse of ``pause``."""
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        """Begins to publish all messages to the own topic and to store all offsets, or neither. The messages are
+        """Begins to publish all messages to the output topic and to store all offsets, or neither. The messages are
         taken one by one before this returns, and the offsets are asked for after the last of them.
 
         Raises TransactionFailed when that failed already; ``init_transactions`` must follow then. Else
@@ -122,8 +122,8 @@ class Log(Protocol):
         """
 
     def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
-        """Aborts the hanging transactions of this slot in these partitions of the own topic, unless their offsets are
-        committed. Those of anybody else stay as they are."""
+        """Aborts the hanging transactions of this slot in these partitions of the output topic, unless their offsets
+        are committed. Those of anybody else stay as they are."""
 
     def await_commit(self) -> CommittedTransaction | None:
         """Waits for the transaction that ``transact`` has begun; None when there is none.

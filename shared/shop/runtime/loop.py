@@ -51,7 +51,7 @@ class Source(Protocol):
 
 
 class Projection(Protocol):
-    """A table that shows the fold of the own topic."""
+    """A table that shows the fold of the output topic."""
 
     def wait_until_ready(self, stop: Callable[[], bool]) -> None:
         """Blocks until its database answers, or ``stop`` says so. Raises UserError for what a person has to mend."""
@@ -79,7 +79,7 @@ class Processor:
         self.transaction_seconds = 0.0
         self._log = source_log
         self._rules = rules
-        self._own_topic = rules.topic
+        self._output_topic = rules.topic
         self._clock = clock
         self._limits = limits
         self._source = source
@@ -157,10 +157,10 @@ class Processor:
         partition = self._assignment.partitions.get(record.partition)
         if partition is None:
             return
-        if record.topic != self._own_topic:
+        if record.topic != self._output_topic:
             partition.read_input(record, unix, elapsed)
         else:
-            entity = partition.read_own(record, unix, elapsed)
+            entity = partition.read_output(record, unix, elapsed)
             if entity is not None and self._projection is not None:
                 self._assignment.unprojected.append((record, entity))
 
@@ -196,7 +196,7 @@ class Processor:
         assignment = self._assignment
         room = self._max_events - len(assignment.arrived)
         if self._source is not None and room > 0:
-            total = assignment.topics[self._own_topic].partitions
+            total = assignment.topics[self._output_topic].partitions
             assignment.arrived += self._source.arrivals(
                 elapsed, timestamp(unix), sorted(assignment.partitions), total, room
             )
@@ -249,7 +249,7 @@ class Processor:
         self._stall = (elapsed, assignment.missing)
 
     def _is_live(self, unix: float, elapsed: float) -> bool:
-        """Step 5 of the restore: nothing is decided before every own partition has been read up to its mark."""
+        """Step 5 of the restore: nothing is decided before every output partition has been read up to its mark."""
         assignment = self._assignment
         if assignment.live or not assignment.partitions:
             return assignment.live
@@ -273,7 +273,7 @@ class Processor:
         elif elapsed - since >= STALLED_SECONDS:
             self._stall = (elapsed, missing)
             log.error(
-                "no progress in reading the own topic: is a transaction of somebody else open in it?",
+                "no progress in reading the output topic: is a transaction of somebody else open in it?",
                 topic=self._rules.topic,
                 records_missing=missing,
                 partitions=[number for number, one in assignment.partitions.items() if one.missing],
@@ -323,7 +323,7 @@ class Processor:
             self._projection.apply(assignment.unprojected)
         except Unavailable as error:
             if assignment.project_at is None:
-                self._log.pause(assignment.own_partitions)
+                self._log.pause(assignment.output_partitions)
                 self._log.pause(assignment.input_partitions)
             pause = min(LONGEST_DATABASE_PAUSE, FIRST_DATABASE_PAUSE * 2.0**assignment.project_failures)
             assignment.project_failures = min(assignment.project_failures + 1, 10)
@@ -333,13 +333,13 @@ class Processor:
         assignment.unprojected, assignment.project_failures = [], 0
         if assignment.project_at is not None:
             assignment.project_at = None
-            self._log.resume(assignment.own_partitions)
+            self._log.resume(assignment.output_partitions)
             if assignment.live and not assignment.pushed_back:
                 self._log.resume(assignment.input_partitions)
         return True
 
     def _resolve_doubts(self, elapsed: float) -> None:
-        """A trigger whose entity may lie in own records that are not read yet waits for the own partition's end
+        """A trigger whose entity may lie in output records that are not read yet waits for the output partition's end
         as of now; one question to the broker settles all that are in doubt."""
         assignment = self._assignment
         for number, (mark, triggers) in list(assignment.doubted.items()):
@@ -356,7 +356,7 @@ class Processor:
                 assignment.doubted[topic_partition.partition], partition.doubts = (mark, partition.doubts), []
 
     def _push_back(self) -> None:
-        """Pauses the inputs, never the own topic, above ``pending_limit``; goes on below half of it."""
+        """Pauses the inputs, never the output topic, above ``pending_limit``; goes on below half of it."""
         assignment = self._assignment
         if not assignment.pushed_back and assignment.pending > self._limits.pending_limit:
             self._log.pause(assignment.input_partitions)

@@ -58,7 +58,7 @@ class KafkaLog:
         self._fenced_at = float("-inf")
         self._topic_ids: dict[str, str] = {}
         self._hanging: list[int] = []
-        """Own partitions that may hold a hanging transaction of this slot."""
+        """Output partitions that may hold a hanging transaction of this slot."""
         self._joining_since: float | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ class KafkaLog:
     def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
         abortable = []
         for number, (start, end, published) in hanging.items():
-            topic_partition = TopicPartition(self._options.own_topic, number)
+            topic_partition = TopicPartition(self._options.output_topic, number)
             if may_be_aborted(published, self._uncommitted.values(topic_partition, start, end)):
                 abortable.append(number)
             else:

@@ -28,7 +28,7 @@ class KafkaOptions:
     namespace: str
     group: str
     instance: str
-    own_topic: str
+    output_topic: str
     input_topics: tuple[str, ...]
     client: Mapping[str, str]
     logger: logging.Logger
@@ -36,7 +36,7 @@ class KafkaOptions:
     @property
     def topics(self) -> list[str]:
         """The broker's names of all topics, the own one first."""
-        return [self.namespace + topic for topic in (self.own_topic, *self.input_topics)]
+        return [self.namespace + topic for topic in (self.output_topic, *self.input_topics)]
 
     @property
     def slot(self) -> str:
