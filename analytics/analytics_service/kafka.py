@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Streams, TopicPartition
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind, told
+from shop.runtime.kafka.failover import FAILOVER, SPREAD_SECONDS, checked_offset, keep_informed, leave_behind
 from shop.runtime.kafka.login import Login
 from shop.runtime.kafka.topic_state import topic_state
 
@@ -158,7 +158,7 @@ class Broker:
             asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED, request_timeout=REPLY_SECONDS
         )
         return {
-            TopicPartition(at.topic, at.partition): told(self._answer(future).offset)
+            TopicPartition(at.topic, at.partition): checked_offset(self._answer(future).offset)
             for at, future in answers.items()
         }
 

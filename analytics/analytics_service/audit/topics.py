@@ -12,7 +12,7 @@ from analytics_service.dead_letters import Headers, headers_of
 from analytics_service.kafka import Broker
 from analytics_service.streams import Streams, TopicPartition
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import told
+from shop.runtime.kafka.failover import checked_offset
 
 REPLY_SECONDS = 5.0
 TRANSACTION_SECONDS = 30.0
@@ -166,7 +166,7 @@ class Topics:
         try:
             answers = self._broker.admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
             return {
-                TopicPartition(at.topic, at.partition): told(future.result(2 * REPLY_SECONDS).offset)
+                TopicPartition(at.topic, at.partition): checked_offset(future.result(2 * REPLY_SECONDS).offset)
                 for at, future in answers.items()
             }
         except ck.KafkaException as failure:

@@ -38,7 +38,7 @@ def keep_informed(admin: AdminClient, topic: str, address: str) -> None:
         raise Unavailable(f"Kafka at {address}: topics: {failure.args[0].str()}") from None
 
 
-def told(offset: int) -> int:
+def checked_offset(offset: int) -> int:
     """An offset that the broker has told. Raises Unavailable for one below 0: that is librdkafka's own, which it
     gives as an answer without an error where the leader of the partition goes while it asks."""
     if offset < 0:
