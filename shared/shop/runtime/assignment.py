@@ -39,7 +39,7 @@ class AssignmentState:
     stored: Mapping[TopicPartition, Committed] = field(default_factory=dict)
     committed_at: float = float("-inf")
     more_is_due: bool = False
-    pushed_back: bool = False
+    backpressure: bool = False
     arrived: list[tuple[int, Event]] = field(default_factory=list)
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)

@@ -150,7 +150,7 @@ class Processor:
             self._admit(unix, elapsed)
             self._conclude()
             self._resolve_doubts(elapsed)
-            self._push_back()
+            self._apply_backpressure()
             self._transact(unix, elapsed)
 
     def _read(self, record: Record, unix: float, elapsed: float) -> None:
@@ -186,10 +186,10 @@ class Processor:
                 room -= 1
                 yield event
         assignment.more_is_due = len(assignment.arrived) >= room
-        births, assignment.arrived = assignment.arrived[:room], assignment.arrived[room:]
-        self.counts["opened"] += len(births)
-        for number, first in births:
-            yield assignment.partitions[number].give_birth(first, unix, elapsed)
+        opened, assignment.arrived = assignment.arrived[:room], assignment.arrived[room:]
+        self.counts["opened"] += len(opened)
+        for number, first in opened:
+            yield assignment.partitions[number].open_entity(first, unix, elapsed)
 
     def _admit(self, unix: float, elapsed: float) -> None:
         """Takes in who arrived, while the broker commits what was decided before."""
@@ -334,7 +334,7 @@ class Processor:
         if assignment.project_at is not None:
             assignment.project_at = None
             self._log.resume(assignment.output_partitions)
-            if assignment.live and not assignment.pushed_back:
+            if assignment.live and not assignment.backpressure:
                 self._log.resume(assignment.input_partitions)
         return True
 
@@ -355,16 +355,16 @@ class Processor:
                 partition = assignment.partitions[topic_partition.partition]
                 assignment.doubted[topic_partition.partition], partition.doubts = (mark, partition.doubts), []
 
-    def _push_back(self) -> None:
+    def _apply_backpressure(self) -> None:
         """Pauses the inputs, never the output topic, above ``pending_limit``; goes on below half of it."""
         assignment = self._assignment
-        if not assignment.pushed_back and assignment.pending > self._limits.pending_limit:
+        if not assignment.backpressure and assignment.pending > self._limits.pending_limit:
             self._log.pause(assignment.input_partitions)
-            assignment.pushed_back = True
+            assignment.backpressure = True
             log.warning("inputs paused", pending=assignment.pending)
-        elif assignment.pushed_back and assignment.pending < self._limits.pending_limit / 2:
+        elif assignment.backpressure and assignment.pending < self._limits.pending_limit / 2:
             self._log.resume(assignment.input_partitions)
-            assignment.pushed_back = False
+            assignment.backpressure = False
             log.info("inputs resumed", pending=assignment.pending)
 
     def _report(self, elapsed: float) -> None:
