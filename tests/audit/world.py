@@ -32,7 +32,7 @@ class World:
     letters: dict[TopicPartition, Letter] = field(default_factory=dict)
     table: dict[str, ProjectedRow] = field(default_factory=dict)
     starts: dict[tuple[str, int], int] = field(default_factory=dict)
-    marks: dict[tuple[str, int], int] = field(default_factory=dict)
+    high_watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
     unstored: dict[tuple[str, int], int] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     lost: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class World:
                 Range(
                     *topic_partition,
                     start,
-                    self.marks.get(topic_partition, end),
+                    self.high_watermarks.get(topic_partition, end),
                     end,
                     self.unstored.get(topic_partition, end),
                     self.lost.get(topic_partition, ()),

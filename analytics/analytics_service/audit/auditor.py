@@ -160,7 +160,7 @@ class Auditor:
             done += one.end - one.start
             horizon.add(one, first, recreated.get(one.topic))
             self._explain(remains, horizon)
-            if one.end < one.mark:
+            if one.end < one.high_watermark:
                 self._hidden(one)
         if total:
             self._progress("reading", total, total)
@@ -176,7 +176,7 @@ class Auditor:
             self._report.note(f"topic {topic} was deleted and recreated; the rows of its earlier life are not judged")
 
     def _hidden(self, one: Range) -> None:
-        sentence = f"an open transaction hides offsets {one.end} to {one.mark - 1}: they are not audited"
+        sentence = f"an open transaction hides offsets {one.end} to {one.high_watermark - 1}: they are not audited"
         self._report.note(f"{one.topic}/{one.partition}: {sentence}")
         if self._terms.settled:
             self._add("settled", one.topic, one.partition, one.end, sentence)

@@ -31,9 +31,10 @@ class RealShop:
         self.policies = topics.policies()
         topic_partitions = topics.topic_partitions()
         starts = topics.starts(topic_partitions)
-        # All marks are taken before all ends: what lies below its mark was caused by something below an end.
-        marks = topics.ends(topic_partitions)
-        ends = topics.stable_ends(topic_partitions, marks, say)
+        # All high watermarks are taken before all ends: what lies below one was caused by something
+        # below an end.
+        high_watermarks = topics.ends(topic_partitions)
+        ends = topics.stable_ends(topic_partitions, high_watermarks, say)
         self.now = int(time.time() * 1000)
         last, lost = self._last_stored(topic_partitions), tables.accepted_losses()
         self.ranges = []
@@ -44,7 +45,7 @@ class RealShop:
                     streams.table(topic_partition.topic),
                     topic_partition.partition,
                     start=starts[topic_partition],
-                    mark=marks[topic_partition],
+                    high_watermark=high_watermarks[topic_partition],
                     end=ends[topic_partition],
                     unstored=last.get(partition, -1) + 1 if partition else 0,
                     lost=lost.get(partition, ()) if partition else (),

@@ -77,11 +77,11 @@ def begin(
             for topic_partition in topic_partitions
         }
         register(connection, partitions.values())
-        marks = bookmarks(connection, partitions.values(), tables)
+        bookmark_of = bookmarks(connection, partitions.values(), tables)
         progress = {}
         for topic_partition, partition in partitions.items():
-            mark = marks[partition]
-            start, gap = _start(topic_partition, held[topic_partition], mark, accept_loss)
+            bookmark = bookmark_of[partition]
+            start, gap = _start(topic_partition, held[topic_partition], bookmark, accept_loss)
             if gap is not None:
                 log.error(
                     "loss accepted",
@@ -91,7 +91,7 @@ def begin(
                     after=gap[1],
                 )
                 record_loss(connection, partition, *gap)
-            progress[topic_partition] = Progress(partition, mark.last, start, start)
+            progress[topic_partition] = Progress(partition, bookmark.last, start, start)
     return Reading(
         generation,
         topic_ids,
@@ -109,11 +109,11 @@ def begin(
 
 
 def _start(
-    topic_partition: TopicPartition, held: Range, mark: Bookmark, accept_loss: bool
+    topic_partition: TopicPartition, held: Range, bookmark: Bookmark, accept_loss: bool
 ) -> tuple[int, tuple[int, int] | None]:
     """Where to go on in a partition, and the range of offsets that is lost by it."""
-    resume = held.first if mark.resume is None else mark.resume
-    if held.first <= resume <= held.end or resume == mark.accepted:
+    resume = held.first if bookmark.resume is None else bookmark.resume
+    if held.first <= resume <= held.end or resume == bookmark.accepted:
         return resume, None
     if resume < held.first:
         start, gap, cause = held.first, (resume, held.first), "retention removed them before they were stored"

@@ -133,7 +133,7 @@ def restore(
     source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, refusals: Refusals
 ) -> AssignmentState | None:
     """Restores from the log; None while the topics do not fit together. The order of the steps is what makes it
-    safe; step 5, to decide nothing before every mark is reached, is the loop's."""
+    safe; step 5, to decide nothing before every restore target is reached, is the loop's."""
     # 1. No predecessor in this slot can commit any more.
     source.init_transactions()
     assignment = AssignmentState(rules.topic, rules.inputs)
@@ -144,11 +144,11 @@ def restore(
     # 2. A predecessor in another slot may still finish until this returns.
     committed = source.committed(held)
     # 3. Only now the ends: everything that anyone committed before lies below.
-    marks = source.high_watermarks(held)
+    targets = source.high_watermarks(held)
     beginnings = source.beginnings(held)
     try:
         starts = {
-            number: start_of(_broker_state(number, assignment, committed, beginnings, marks), accept_loss)
+            number: start_of(_broker_state(number, assignment, committed, beginnings, targets), accept_loss)
             for number in numbers
         }
     except UserError:
@@ -158,7 +158,7 @@ def restore(
         raise
     _say_doubts(starts)
     for number, start in starts.items():
-        ends = {topic: marks[TopicPartition(topic, number)] for topic in assignment.topics}
+        ends = {topic: targets[TopicPartition(topic, number)] for topic in assignment.topics}
         assignment.partitions[number] = Partition(number, rules, limits, start, ends, assignment.schedule, refusals)
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(assignment.next)

@@ -249,7 +249,8 @@ class Processor:
         self._stall = (elapsed, assignment.missing)
 
     def _is_live(self, unix: float, elapsed: float) -> bool:
-        """Step 5 of the restore: nothing is decided before every output partition has been read up to its mark."""
+        """Step 5 of the restore: nothing is decided before every output partition has been read up to its restore
+        target."""
         assignment = self._assignment
         if assignment.live or not assignment.partitions:
             return assignment.live
@@ -342,18 +343,18 @@ class Processor:
         """A trigger whose entity may lie in output records that are not read yet waits for the output partition's end
         as of now; one question to the broker settles all that are in doubt."""
         assignment = self._assignment
-        for number, (mark, triggers) in list(assignment.doubted.items()):
-            if assignment.partitions[number].next >= mark:
+        for number, (end, triggers) in list(assignment.doubted.items()):
+            if assignment.partitions[number].next >= end:
                 del assignment.doubted[number]
                 assignment.partitions[number].resolve(triggers, elapsed)
         in_doubt = [
             number for number, one in assignment.partitions.items() if one.doubts and number not in assignment.doubted
         ]
         if in_doubt:
-            marks = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
-            for topic_partition, mark in marks.items():
+            ends = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
+            for topic_partition, end in ends.items():
                 partition = assignment.partitions[topic_partition.partition]
-                assignment.doubted[topic_partition.partition], partition.doubts = (mark, partition.doubts), []
+                assignment.doubted[topic_partition.partition], partition.doubts = (end, partition.doubts), []
 
     def _apply_backpressure(self) -> None:
         """Pauses the inputs, never the output topic, above ``pending_limit``; goes on below half of it."""

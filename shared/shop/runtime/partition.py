@@ -15,7 +15,7 @@ from shop.contract.rules import Rules, Transition
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Input, Trigger, Verdict
-from shop.runtime.hanging import mark
+from shop.runtime.hanging import checksum
 from shop.runtime.history import AbandonedEntity, History
 from shop.runtime.limits import Limits
 from shop.runtime.log import Outgoing, Record
@@ -232,8 +232,8 @@ class Partition:
 
     @property
     def published(self) -> str:
-        """The mark of the last event that was published here with its offsets."""
-        return self._published if isinstance(self._published, str) else mark(self._published)
+        """The checksum of the last event that was published here with its offsets."""
+        return self._published if isinstance(self._published, str) else checksum(self._published)
 
     @property
     def open_entities(self) -> int:
