@@ -20,10 +20,10 @@ from confluent_kafka.admin import AdminClient
 from chaos.disk import SmallDisk
 from chaos.injections import Injections
 from chaos.instances import Instance
-from chaos.progress import Place, Progress
+from chaos.progress import ProgressRecord, TopicPartition
 from chaos.proxy import Proxy
 from chaos.record import Record, silent
-from chaos.tables import Tables
+from chaos.tables import TableWatch
 from local import commands
 from local.kafka import ADMIN_PASSWORD, Kafka
 from local.mariadb import MariaDB
@@ -36,14 +36,14 @@ SERVICES = (*TOPICS, "analytics")
 SLOTS = ("0", "1")
 PARTITIONS = 6
 PLACES = {
-    **{topic: [Place(topic, number) for number in range(PARTITIONS)] for topic in TOPICS},
-    "analytics": [Place(topic, number) for topic in TOPICS for number in range(PARTITIONS)],
+    **{topic: [TopicPartition(topic, number) for number in range(PARTITIONS)] for topic in TOPICS},
+    "analytics": [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)],
 }
 WITH_USERS = {"allow.everyone.if.no.acl.found": "false"}
 REPLY = 20.0
 HELD = 15_000
-"""Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a topic made
-anew holds back all that follows, which is read again at each reload."""
+"""Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a
+recreated topic holds back all that follows, which is read again at each restore."""
 
 Say = Callable[[str], None]
 
@@ -79,9 +79,9 @@ class Stage:
         self.to_mariadb = Proxy(free_port(), self.mariadb.port)
         _advertise(self.kafka, inside, self.to_kafka.port)
         self.injections = Injections()
-        self.progress = Progress(PLACES)
+        self.progress = ProgressRecord(PLACES)
         self.record = Record(self.kafka.bootstrap, PARTITIONS, self.injections, self.progress)
-        self.tables = Tables(self.mariadb.port, self.progress)
+        self.tables = TableWatch(self.mariadb.port, self.progress)
         self.instances: dict[tuple[str, str], Instance] = {}
         """By service and slot, those that were started last."""
         self.everyone: list[Instance] = []

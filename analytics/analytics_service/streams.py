@@ -25,14 +25,14 @@ class Streams:
         return topic[len(self.namespace) :]
 
 
-class Place(NamedTuple):
+class TopicPartition(NamedTuple):
     """A partition as Kafka names it."""
 
     topic: str
     partition: int
 
 
-class Partition(NamedTuple):
+class LogPartition(NamedTuple):
     """A partition of one life of a topic, as the tables name it."""
 
     log_id: int

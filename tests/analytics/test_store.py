@@ -13,7 +13,7 @@ from analytics_service.ingest.batch import Fact
 from analytics_service.ingest.loader import Loader
 from analytics_service.ingest.rows import COLUMNS, NULL
 from analytics_service.ingest.store import Collision, Store
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
@@ -48,12 +48,12 @@ nasty = st.sampled_from(
 )
 
 
-def words(most: int) -> st.SearchStrategy[str]:
-    """Text of up to ``most`` characters, of all planes, with what a text format could stumble over."""
+def words(max_length: int) -> st.SearchStrategy[str]:
+    """Text of up to ``max_length`` characters, of all planes, with what a text format could stumble over."""
     letters = st.one_of(nasty, st.characters(exclude_categories=["Cs"]))
     return st.one_of(
-        st.lists(letters, min_size=1, max_size=8).map(lambda parts: "".join(parts)[:most]),
-        st.sampled_from(["\U0001f6d2", "x", "\\", " "]).map(lambda letter: letter * most),
+        st.lists(letters, min_size=1, max_size=8).map(lambda parts: "".join(parts)[:max_length]),
+        st.sampled_from(["\U0001f6d2", "x", "\\", " "]).map(lambda letter: letter * max_length),
     )
 
 
@@ -131,7 +131,7 @@ def test_every_event_comes_back_field_for_field(engine: Engine) -> None:
             assert store.save(batch(known, facts(known, some, first=first), last[topic])) == 0
             last[topic] += len(some)
             with engine.connect() as connection:
-                read = list(rebuild(connection, topic, Partition(log_id, 0), first))
+                read = list(rebuild(connection, topic, LogPartition(log_id, 0), first))
             assert [event for _, _, event in read] == some
             assert [offset for offset, _, _ in read] == list(range(first, first + len(some)))
             assert {timestamp.isoformat() for _, timestamp, _ in read} == {"2027-01-15T08:00:00.123000+00:00"}
@@ -170,7 +170,7 @@ def test_rows_that_are_there_already_are_a_collision(engine: Engine) -> None:
     store.save(batch(known, facts(known, life(1))))
     again = batch(known, facts(known, life(1)))
     again.predecessors.clear()
-    again.predecessors[Partition(known["checkout"], 1)] = -1
+    again.predecessors[LogPartition(known["checkout"], 1)] = -1
     with pytest.raises(Collision, match="already"):
         store.save(again)
 
@@ -195,7 +195,7 @@ def test_nothing_queued_behind_a_collision_is_stored(engine: Engine) -> None:
     assert zombie.stored() is None
 
 
-def test_a_topic_made_anew_is_noticed_before_its_messages_are_stored(engine: Engine) -> None:
+def test_a_recreated_topic_is_noticed_before_its_messages_are_stored(engine: Engine) -> None:
     known = logs(engine)
     loader = Loader(Store(engine), lambda: {"checkout": "another-id"}, queued=2)
     loader.start()
@@ -203,7 +203,7 @@ def test_a_topic_made_anew_is_noticed_before_its_messages_are_stored(engine: Eng
     one.topic_ids = {"checkout": "checkout-id"}
     loader.put(one, 0)
     wait(lambda: loader.failure is not None, "the collision")
-    assert "made anew" in str(loader.failure)
+    assert "recreated" in str(loader.failure)
     assert number_of(engine, "checkout") == 0
     loader.finish(5)
 
@@ -290,7 +290,7 @@ def test_dead_letters_in_the_way_are_a_collision(engine: Engine) -> None:
     row = facts(known, [next(life(1))])[0]
     first = batch(known, [])
     first.letters.append(row.refused("a test"))
-    first.predecessors[Partition(row.log_id, 0)] = -1
+    first.predecessors[LogPartition(row.log_id, 0)] = -1
     store.save(first)
     with pytest.raises(Collision):
         store.save(batch(known, [row]))

@@ -69,7 +69,7 @@ def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Ka
     world.close()
 
 
-def test_stored_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
+def test_committed_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     consumers: list[ck.Consumer] = []
 
@@ -115,7 +115,7 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     second = KafkaLog(world.options("order", "1", rules))
     first.open(stop=lambda: False)
     world.until(lambda: bool(first.poll(1, 0.1).reassigned), "the first assignment")
-    first.renew()
+    first.init_transactions()
     held = first.assignment()
     first.transact([Outgoing(0, "key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
     second.open(stop=lambda: False)
@@ -128,8 +128,8 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.until(shared, "an assignment for each")
     given_away.set()
     with pytest.raises(TransactionFailed):
-        first.outcome()
-    first.renew()
+        first.await_commit()
+    first.init_transactions()
     assert world.records("order") == []
     first.close()
     second.close()
@@ -151,13 +151,13 @@ def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> Non
     log = KafkaLog(world.options("order", "0", rules_of("order")))
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
-    log.renew()
+    log.init_transactions()
 
     def transact(offset: int) -> None:
         stored = dict.fromkeys(log.assignment(), Committed(offset, ""))
         log.transact([Outgoing(number, "key", b"value") for number in range(PARTITIONS)], lambda: stored)
         end_connections(kafka.port)
-        done = log.outcome()
+        done = log.await_commit()
         assert done is not None
         assert done.offsets == stored
 
@@ -240,8 +240,8 @@ def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
     log = KafkaLog(world.options("order", "0", rules_of("order")), producer=producer)
     log.open(stop=lambda: False)
     with pytest.raises(Unavailable, match="retry call to resume"):
-        log.renew()
-    log.renew()
+        log.init_transactions()
+    log.init_transactions()
     assert [type(one) for one in made] == [Forgetful, ck.Producer]
     log.close()
     world.close()
@@ -279,23 +279,23 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     log = KafkaLog(world.options("order", "0", rules_of("order")), consumer=Unstable, producer=Watched)
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
-    log.renew()
+    log.init_transactions()
     log.transact([], lambda: {own: Committed(7, "it")})
-    assert log.outcome() is not None
-    log.renew()
+    assert log.await_commit() is not None
+    log.init_transactions()
     assert calls == ["offsets"], "nobody aborts while all is well"
     end = log.high_watermarks([own])[own]
     unstable.set()
     with pytest.raises(Unavailable):
         log.committed([own])
     world.until(lambda: bool(log.poll(1, 0.1).reassigned and log.assignment()), "the next assignment")
-    log.renew()
+    log.init_transactions()
     assert calls == ["offsets", "offsets", "aborted"]
-    assert log.high_watermarks([own])[own] > end, "its end is in the own partition, too"
+    assert log.high_watermarks([own])[own] > end, "its end is in the output partition, too"
     unstable.clear()
     assert log.committed([own]) == {own: Committed(7, "it")}
     log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
-    assert log.outcome() is not None
+    assert log.await_commit() is not None
     assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
     world.close()
@@ -311,7 +311,7 @@ def test_questions_about_topics_leave_nothing_behind(kafka: Kafka) -> None:
     for _ in range(20):
         assert len(topics.states(fresh=True)) == 3
         assert len(broker.topic_ids()) == 3
-        assert len(broker.places()) == 3 * PARTITIONS
+        assert len(broker.topic_partitions()) == 3 * PARTITIONS
     assert ids_in_memory() < before + 20
 
 

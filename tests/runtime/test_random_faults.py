@@ -11,7 +11,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics_service.audit.messages import Message, Row
+from analytics_service.audit.messages import Message, StoredRow
 from shop.contract.events import Fulfillment, parse, serialize
 from shop.contract.lifecycle import TOPICS, CheckoutStatus
 from shop.runtime.limits import Limits
@@ -78,10 +78,10 @@ class Stage:
         self.publish(self.submissions, *CheckoutStatus)
 
     def publish(self, number: int, *statuses: CheckoutStatus) -> None:
-        place = TopicPartition("checkout", number % PARTITIONS)
+        topic_partition = TopicPartition("checkout", number % PARTITIONS)
         for status in statuses:
             event = checkout(number, status)
-            self.broker.append(place, event.key.encode(), serialize(event))
+            self.broker.append(topic_partition, event.key.encode(), serialize(event))
 
     def repeat_a_submission(self) -> None:
         if self.submissions and self.dedupe_window:
@@ -126,12 +126,12 @@ class Stage:
         """Somebody sets or deletes committed offsets of a group, or takes a backup of them to be restored later."""
         service = self.chance.choice(SERVICES)
         group = self.broker.groups[service]
-        if {place.topic for place in group.offsets} < {service, *rules_of(service).inputs}:
+        if {topic_partition.topic for topic_partition in group.offsets} < {service, *rules_of(service).inputs}:
             return
         backup = self.backups.setdefault(service, dict(group.offsets))
         if self.chance.random() < 0.3:
             self.backups[service] = dict(group.offsets)
-        ends = {place: len(self.broker.log(place)) for place in group.offsets}
+        ends = {topic_partition: len(self.broker.log(topic_partition)) for topic_partition in group.offsets}
         now = Situation(service, group.offsets, group.offsets | backup, ends)
         group.offsets = dict(TAMPERINGS[self.chance.choice(sorted(TAMPERINGS))](now))
 
@@ -169,7 +169,7 @@ class Stage:
                 assert record.value is not None
                 at, time = (topic, record.partition, record.offset), int(record.timestamp * 1000)
                 world.log[at[:2]].append(Message(record.offset, time, True, record.key, record.value))
-                world.rows[at] = Row(time, record.value.decode())
+                world.rows[at] = StoredRow(time, record.value.decode())
                 event = parse(topic, record.value)
                 if isinstance(event, Fulfillment):
                     world.project(event, time)

@@ -9,13 +9,13 @@ import pytest
 from shop.contract.events import parse, serialize
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
-from shop.runtime.assignment import Tenure
+from shop.runtime.assignment import AssignmentState
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
-from shop.runtime.log import Offsets, Outcome, Outgoing
-from shop.runtime.partition import Partition
+from shop.runtime.log import CommittedTransaction, Offsets, Outgoing
+from shop.runtime.partition import PartitionState
 from shop.runtime.refusals import Refusals
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
@@ -64,7 +64,7 @@ def test_a_restart_re_arms_a_delay_where_it_stood(ahead: float) -> None:
     assert delay <= shipped_after(world, began) <= delay + SLACK
 
 
-def test_the_delay_of_an_own_event_is_re_armed_where_it_stood() -> None:
+def test_the_delay_of_an_output_event_is_re_armed_where_it_stood() -> None:
     world = FakeWorld()
     transition = rules_of("order", speed=0.1).transition(parse("order", order_of(1, OrderStatus.NEW)[1]))
     assert transition is not None
@@ -114,20 +114,20 @@ def test_without_updated_at_the_time_of_the_broker_stands_in() -> None:
 class PromptLog(FakeLog):
     """Its broker commits at once, however far the clock moves until the next turn."""
 
-    _done: Outcome | None = None
+    _done: CommittedTransaction | None = None
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         super().transact(messages, offsets)
-        self._done = super().outcome()
+        self._done = super().await_commit()
 
-    def outcome(self) -> Outcome | None:
+    def await_commit(self) -> CommittedTransaction | None:
         done, self._done = self._done, None
         return done
 
 
 def test_the_dedupe_window_counts_from_the_oldest_trigger_that_can_be_read_again() -> None:
     """The service works off a backlog so slowly that its own events are hours apart, while the duplicate of a trigger
-    lies seconds behind it in the log: by the newest own event it would be forgotten."""
+    lies seconds behind it in the log: by the newest output event it would be forgotten."""
     world = FakeWorld()
     limits = Limits(dedupe_window=60.0, offsets_interval=0.0, transaction_interval=0.0)
     processor = world.run(world.fake_log("order", kind=PromptLog), limits, dispute_rate=1.0)
@@ -156,28 +156,30 @@ def test_a_time_in_the_past_only_shortens_a_delay() -> None:
     assert shipped_after(world, began) <= SLACK
 
 
-def empty_partition(tenure: Tenure) -> Partition:
+def empty_partition(assignment: AssignmentState) -> PartitionState:
     empty = {"order": 0, "checkout": 0, "fulfillment": 0}
-    return Partition(0, rules_of("order"), Limits(), Start(empty), empty, tenure.schedule, Refusals(Counter()))
+    return PartitionState(
+        0, rules_of("order"), Limits(), Start(empty), empty, assignment.schedule, Refusals(Counter())
+    )
 
 
 def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> None:
-    tenure = Tenure("order", ("checkout", "fulfillment"))
-    partition = empty_partition(tenure)
+    assignment = AssignmentState("order", ("checkout", "fulfillment"))
+    partition = empty_partition(assignment)
     for due, scheduled_at in ((7.0, 1.0), (3.0, 1.0), (2.0, 2.0), (5.0, 5.0), (8.0, 8.0), (99.0, 8.0)):
-        tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
+        assignment.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
     taken = []
-    while (next_one := tenure.due(elapsed=8.0)) is not None:
-        assert tenure.next_due is not None
+    while (next_one := assignment.due(elapsed=8.0)) is not None:
+        assert assignment.next_due is not None
         taken.append(next_one[1].due)
     assert taken == [2.0, 3.0, 5.0, 7.0, 8.0]
-    assert tenure.next_due == 99.0
+    assert assignment.next_due == 99.0
 
 
 def test_the_loop_does_not_wait_while_a_trigger_is_due() -> None:
-    tenure = Tenure("order", ())
-    partition = empty_partition(tenure)
-    tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
-    tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
-    assert tenure.next_due is not None
-    assert tenure.next_due <= 1.0
+    assignment = AssignmentState("order", ())
+    partition = empty_partition(assignment)
+    assignment.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
+    assignment.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
+    assert assignment.next_due is not None
+    assert assignment.next_due <= 1.0

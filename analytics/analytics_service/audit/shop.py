@@ -6,18 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from analytics_service.audit.entries import ProjectedRow
-from analytics_service.audit.messages import Chunk, Range, Row
+from analytics_service.audit.messages import AuditedRange, Chunk, StoredRow
 from analytics_service.audit.report import Coordinates, DeadLetters, Violation
-from analytics_service.audit.tables import Tables
-from analytics_service.audit.topics import Topics
-from analytics_service.streams import Partition, Place, Streams
+from analytics_service.audit.tables import TableReader
+from analytics_service.audit.topics import TopicReader
+from analytics_service.streams import LogPartition, Streams, TopicPartition
 from shop.contract.lifecycle import TOPICS
 
 
 class RealShop:
     """All topics and tables, up to where they were when this was made. ``say`` is told what it waits for."""
 
-    def __init__(self, topics: Topics, tables: Tables, streams: Streams, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, topics: TopicReader, tables: TableReader, streams: Streams, say: Callable[[str], None]
+    ) -> None:
         self._topics = topics
         self._tables = tables
         self._streams = streams
@@ -29,32 +31,33 @@ class RealShop:
             if (log.cluster_id, log.topic_id) == (cluster_id, topic_ids.get(log.topic))
         }
         self.policies = topics.policies()
-        places = topics.places()
-        starts = topics.starts(places)
-        # All marks are taken before all ends: what lies below its mark was caused by something below an end.
-        marks = topics.ends(places)
-        ends = topics.stable_ends(places, marks, say)
+        topic_partitions = topics.topic_partitions()
+        starts = topics.starts(topic_partitions)
+        # All high watermarks are taken before all ends: what lies below one was caused by something
+        # below an end.
+        high_watermarks = topics.ends(topic_partitions)
+        ends = topics.stable_ends(topic_partitions, high_watermarks, say)
         self.now = int(time.time() * 1000)
-        last, lost = self._last_stored(places), tables.accepted_losses()
+        last, lost = self._last_stored(topic_partitions), tables.accepted_losses()
         self.ranges = []
-        for place in places:
-            partition = self._partition(place)
+        for topic_partition in topic_partitions:
+            partition = self._partition(topic_partition)
             self.ranges.append(
-                Range(
-                    streams.table(place.topic),
-                    place.partition,
-                    start=starts[place],
-                    mark=marks[place],
-                    end=ends[place],
+                AuditedRange(
+                    streams.table(topic_partition.topic),
+                    topic_partition.partition,
+                    start=starts[topic_partition],
+                    high_watermark=high_watermarks[topic_partition],
+                    end=ends[topic_partition],
                     unstored=last.get(partition, -1) + 1 if partition else 0,
                     lost=lost.get(partition, ()) if partition else (),
                 )
             )
         # Taken after what is stored: a row beyond these was never a message.
-        self._ends = topics.ends(places)
+        self._ends = topics.ends(topic_partitions)
 
     @property
-    def anew(self) -> Mapping[str, int]:
+    def recreated(self) -> Mapping[str, int]:
         """The topics that had an earlier life, and when analytics first saw the present one."""
         earlier = {log.topic for log in self._logs.values() if log.log_id not in self._live.values()}
         seen = {topic: self._logs[log_id].first_seen.timestamp() * 1000 for topic, log_id in self._live.items()}
@@ -67,7 +70,9 @@ class RealShop:
 
     def strays(self) -> Iterator[Violation]:
         """Rows in a table of another topic, of a log that nobody knows, or beyond the end of their partition."""
-        known = {Partition(self._live[topic], number): topic for topic, number in self._held() if topic in self._live}
+        known = {
+            LogPartition(self._live[topic], number): topic for topic, number in self._held() if topic in self._live
+        }
         for table, partition in self._tables.partitions():
             log = self._logs.get(partition.log_id)
             where = f"table {table} has rows of log {partition.log_id} partition {partition.number}"
@@ -84,9 +89,9 @@ class RealShop:
                     one.topic, f"rows without a message: the topic ends at {end}", one.partition, one.unstored - 1
                 )
 
-    def chunks(self, of: Range) -> Iterator[Chunk]:
+    def chunks(self, of: AuditedRange) -> Iterator[Chunk]:
         """All messages of a range and what the tables hold of them; while one is judged, the next one is fetched."""
-        place = self._place(of)
+        topic_partition = self._place(of)
         first = of.start
 
         def fetch() -> Chunk | None:
@@ -94,14 +99,14 @@ class RealShop:
             messages, reached = next(read, (None, of.end))
             if messages is None:
                 return None
-            facts = {offset: Row(time, value) for offset, time, value in rows.facts(first, reached)}
+            facts = {offset: StoredRow(time, value) for offset, time, value in rows.facts(first, reached)}
             chunk = Chunk(messages, facts, rows.letters(first, reached))
             first = reached
             return chunk
 
         with (
-            closing(self._topics.messages(place, of.start, of.end)) as read,
-            self._tables.rows(of.topic, self._partition(place)) as rows,
+            closing(self._topics.messages(topic_partition, of.start, of.end)) as read,
+            self._tables.rows(of.topic, self._partition(topic_partition)) as rows,
             ThreadPoolExecutor(1) as fetcher,
         ):
             coming = fetcher.submit(fetch)
@@ -116,16 +121,18 @@ class RealShop:
     def _held(self) -> list[tuple[str, int]]:
         return [(one.topic, one.partition) for one in self.ranges]
 
-    def _place(self, of: Range) -> Place:
-        return Place(self._streams.namespace + of.topic, of.partition)
+    def _place(self, of: AuditedRange) -> TopicPartition:
+        return TopicPartition(self._streams.namespace + of.topic, of.partition)
 
-    def _partition(self, place: Place) -> Partition | None:
+    def _partition(self, topic_partition: TopicPartition) -> LogPartition | None:
         """The partition as the tables name it; None where analytics has not met the topic yet."""
-        log_id = self._live.get(self._streams.table(place.topic))
-        return None if log_id is None else Partition(log_id, place.partition)
+        log_id = self._live.get(self._streams.table(topic_partition.topic))
+        return None if log_id is None else LogPartition(log_id, topic_partition.partition)
 
-    def _last_stored(self, places: Sequence[Place]) -> Mapping[Partition, int]:
-        partitions = [partition for place in places if (partition := self._partition(place))]
+    def _last_stored(self, topic_partitions: Sequence[TopicPartition]) -> Mapping[LogPartition, int]:
+        partitions = [
+            partition for topic_partition in topic_partitions if (partition := self._partition(topic_partition))
+        ]
         return self._tables.last_offsets(partitions, {log_id: topic for topic, log_id in self._live.items()})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from shop.runtime.hanging import Unfinished
+from shop.runtime.hanging import HangingTransaction
 
 
 class TopicPartition(NamedTuple):
@@ -27,7 +27,7 @@ class Record(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A message for the own topic."""
+    """A message for the output topic."""
 
     partition: int
     key: str
@@ -62,7 +62,7 @@ class Committed(NamedTuple):
 Offsets = Mapping[TopicPartition, Committed]
 
 
-class Outcome(NamedTuple):
+class CommittedTransaction(NamedTuple):
     """A transaction that was committed: how many events, which offsets, and how long it was open."""
 
     events: int
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
 
 
 class TopicState(NamedTuple):
-    """A topic as the broker describes it now. A topic that was deleted and made anew has another id."""
+    """A topic as the broker describes it now. A topic that was deleted and recreated has another id."""
 
     topic_id: str
     partitions: int
@@ -80,8 +80,8 @@ class TopicState(NamedTuple):
 class Log(Protocol):
     """Every call may block for a bounded time (seconds) and may raise Unavailable or UserError."""
 
-    def poll(self, most: int, patience: float) -> Batch:
-        """Up to ``most`` records, waiting at most ``patience`` seconds for the first."""
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        """Up to ``max_records`` records, waiting at most ``timeout`` seconds for the first."""
 
     def assignment(self) -> frozenset[TopicPartition]:
         """What the group has given to this member."""
@@ -90,13 +90,13 @@ class Log(Protocol):
         """The topics as of a few seconds ago at most, without blocking; or ``fresh``, as of now. One that does not
         exist is missing."""
 
-    def renew(self) -> None:
+    def init_transactions(self) -> None:
         """Makes the transactional producer usable, a new one where it failed: afterwards no transaction of
         ours is under way, none of a predecessor in this slot is open, and none of it can be committed any more."""
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
-        """The stable stored offsets: waits for transactions that are still about to change them (KIP-447).
-        A partition without a stored offset is missing."""
+        """The stable committed offsets: waits for transactions that are still about to change them (KIP-447).
+        A partition without a committed offset is missing."""
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The first offset that each partition still holds."""
@@ -114,18 +114,19 @@ class Log(Protocol):
         """The reverse of ``pause``."""
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        """Begins to publish all messages to the own topic and to store all offsets, or neither. The messages are
+        """Begins to publish all messages to the output topic and to store all offsets, or neither. The messages are
         taken one by one before this returns, and the offsets are asked for after the last of them.
 
-        Raises TransactionFailed when that failed already; ``renew`` must follow then. Else ``outcome`` must.
+        Raises TransactionFailed when that failed already; ``init_transactions`` must follow then. Else
+        ``await_commit`` must.
         """
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
-        """Aborts what a transaction of this slot that is over has left without an end in these partitions of the own
-        topic, unless its offsets are stored. What is somebody else's stays as it is."""
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
+        """Aborts the hanging transactions of this slot in these partitions of the output topic, unless their offsets
+        are committed. Those of anybody else stay as they are."""
 
-    def outcome(self) -> Outcome | None:
+    def await_commit(self) -> CommittedTransaction | None:
         """Waits for the transaction that ``transact`` has begun; None when there is none.
 
-        Raises TransactionFailed when it did not happen or nobody knows; ``renew`` must follow then.
+        Raises TransactionFailed when it did not happen or nobody knows; ``init_transactions`` must follow then.
         """
