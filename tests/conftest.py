@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 import structlog
 
+import tests.examples  # noqa: F401 (registers the profiles before one is chosen)
 from local import programs
 from local.cluster import Cluster
 from local.kafka import Kafka
@@ -25,9 +26,12 @@ NEEDS = {
     "broker": {"kafka", "new_kafka", "new_cluster", "new_checkout"},
     "database": {"mariadb", "new_mariadb", "start_mariadb", "new_checkout"},
     "compose": {"brought_up"},
+    "packages": {"package_index"},
 }
 """By mark: the fixtures of which a test that has it uses one, by whatever way."""
-NO_JAVA = Path("/this test has no fixture that may start servers")
+SERVERS = ("broker", "database", "compose")
+NO_JAVA = Path(__file__).with_name("no_java")
+"""A JAVA_HOME whose Java starts nothing and says why."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,6 +96,11 @@ def new_checkout() -> NewCheckout:
     return Checkout.with_servers
 
 
+@pytest.fixture
+def package_index() -> None:
+    """For a test that installs packages, as pip is told to."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks each test with what it needs."""
@@ -106,7 +115,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Lets no test start a server, itself or by `make`, that has no fixture which says so."""
     with pytest.MonkeyPatch.context() as patch:
-        if not any(item.get_closest_marker(mark) for mark in NEEDS):
+        if not any(item.get_closest_marker(mark) for mark in SERVERS):
             patch.setattr(programs, "ready", _refuse)
             patch.setattr(Server, "start", _refuse)
             patch.setenv("JAVA_HOME", str(NO_JAVA))
@@ -114,7 +123,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
-    pytest.fail(f"{NO_JAVA.name}: it needs one of tests/conftest.py")
+    pytest.fail("This test has no fixture that may start servers: it needs one of tests/conftest.py")
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ from shop.edges import database
 from shop.edges.settings import DatabaseSettings, Settings, load
 from shop.runtime.errors import UserError
 from tests.access.conftest import init_kafka
+from tests.examples import scaled
 from tests.passwords import HARD, UNFIT, any_password
 from tools.kit import prepared
 
@@ -125,7 +126,7 @@ def lets_into_mariadb(mariadb: MariaDB, visitor: str, password: str) -> bool:
         engine.dispose()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(" ")
 @example(ADMIN)
 @given(st.sampled_from(HARD) | any_password)
@@ -174,7 +175,7 @@ def test_a_password_in_the_environment_or_a_file_of_settings_is_taken_as_it_is(
     assert load(OrderSettings).kafka_password == password
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=scaled(10), deadline=None)
 @given(st.sampled_from(HARD) | any_password)
 def test_the_containers_and_this_machine_write_the_same_settings_of_a_broker(password: str) -> None:
     script = ["bash", str(ROOT / "local" / "broker-passwords.sh")]

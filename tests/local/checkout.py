@@ -32,9 +32,10 @@ while True:
     signal.pause()
 """
 
-# As if pip had been here: the stamps are right, and python is this test's own.
+# As if pip and Maven had been here: the stamps are right, and python is this test's own.
 STAMP = """
-from local import venvs
+from local import binaries, venvs
+binaries.STAMP.write_text(binaries._wanted())
 for venv in map(venvs.of_service, venvs.SERVICES):
     venv._stamp.write_text(venv._made_from())
 """
@@ -134,8 +135,6 @@ class Checkout:
         made.mkdir()
         for name in ("kafka", "mariadb"):
             (made / name).symlink_to(ROOT / ".local" / name)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copy(ROOT / ".local" / "binaries.stamp", made)
         for service in SERVICES:
             python = self.home / service / "venv" / "bin" / "python"
             python.parent.mkdir(parents=True)

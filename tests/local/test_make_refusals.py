@@ -61,8 +61,9 @@ def test_a_java_that_is_too_old_is_refused(checkout: Checkout, tmp_path: Path) -
     )
 
 
-def test_a_missing_maven_is_refused_when_it_is_needed(checkout: Checkout, tmp_path: Path) -> None:
-    (checkout.home / ".local" / "binaries.stamp").unlink(missing_ok=True)
+def test_a_missing_maven_is_refused_when_it_is_needed(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "checkout")
+    (checkout.home / ".local" / "binaries.stamp").unlink()
     said = refusal(checkout.make("run", PATH=path_with(tmp_path / "bin", "env"), JAVA_HOME=java(tmp_path, "17.0.2")))
     assert said == "Maven fetches Kafka and MariaDB, and no mvn is on the PATH: install it (apt install maven)."
 

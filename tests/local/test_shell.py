@@ -162,6 +162,7 @@ def test_whatever_the_callers_language_programs_run_in_one_locale(monkeypatch: p
     assert locale == {"LC_ALL": "C.UTF-8"}
 
 
+@pytest.mark.usefixtures("package_index")
 def test_an_environment_is_made_and_works_whatever_the_folder_is_called_and_the_shell_tells_pip(
     tmp_path: Path,
 ) -> None:
