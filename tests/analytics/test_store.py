@@ -13,7 +13,7 @@ from analytics_service.ingest.batch import Fact
 from analytics_service.ingest.loader import Loader
 from analytics_service.ingest.rows import COLUMNS, NULL
 from analytics_service.ingest.store import Collision, Store
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition
 from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus

@@ -14,16 +14,14 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo  # type: ignore[attr-defined]
 
-from analytics_service.kafka import Broker
-from analytics_service.streams import Streams
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed, Unavailable
+from shop.runtime.kafka.admin import Admin
 from shop.runtime.kafka.log import KafkaLog
 from shop.runtime.kafka.options import SESSION_SECONDS
-from shop.runtime.kafka.topics import Topics
 from shop.runtime.limits import Limits
-from shop.runtime.log import Committed, Outgoing, TopicPartition
+from shop.runtime.log import Committed, Offsets, Outgoing, TopicPartition
 from shop.runtime.loop import Processor
 from tools.kit.real_world import REPLY, RealWorld
 from tools.kit.world import PARTITIONS, rules_of
@@ -119,7 +117,7 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.until(lambda: bool(first.poll(1, 0.1).reassigned), "the first assignment")
     first.init_transactions()
     held = first.assignment()
-    first.transact([Outgoing(0, "key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
+    transact(first, [Outgoing(0, "key", b"value")], dict.fromkeys(held, Committed(0, "")))
     second.open(stop=lambda: False)
 
     def shared() -> bool:
@@ -136,6 +134,13 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     first.close()
     second.close()
     world.close()
+
+
+def transact(log: KafkaLog, messages: list[Outgoing], offsets: Offsets) -> None:
+    log.begin()
+    for message in messages:
+        log.publish(message)
+    log.commit(offsets)
 
 
 def end_connections(port: int) -> None:
@@ -155,16 +160,16 @@ def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> Non
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
     log.init_transactions()
 
-    def transact(offset: int) -> None:
+    def survive(offset: int) -> None:
         stored = dict.fromkeys(log.assignment(), Committed(offset, ""))
-        log.transact([Outgoing(number, "key", b"value") for number in range(PARTITIONS)], lambda: stored)
+        transact(log, [Outgoing(number, "key", b"value") for number in range(PARTITIONS)], stored)
         end_connections(kafka.port)
         done = log.await_commit()
         assert done is not None
         assert done.offsets == stored
 
     for offset in range(3):
-        transact(offset)
+        survive(offset)
     log.close()
     world.close()
 
@@ -207,7 +212,7 @@ class HalfJoining(ck.Consumer):
 def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_another_one_goes_on(
     kafka: Kafka, first: type[ck.Consumer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.log.JOIN_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.member.JOIN_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     clients = Clients(first)
     rules = rules_of("order")
@@ -282,7 +287,7 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
     log.init_transactions()
-    log.transact([], lambda: {own: Committed(7, "it")})
+    transact(log, [], {own: Committed(7, "it")})
     assert log.await_commit() is not None
     log.init_transactions()
     assert calls == ["offsets"], "nobody aborts while all is well"
@@ -296,7 +301,7 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     assert log.high_watermarks([own])[own] > end, "its end is in the output partition, too"
     unstable.clear()
     assert log.committed([own]) == {own: Committed(7, "it")}
-    log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
+    transact(log, [Outgoing(0, "key", b"value")], {own: Committed(8, "it")})
     assert log.await_commit() is not None
     assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
@@ -306,20 +311,20 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
 def test_questions_about_topics_leave_nothing_behind(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     options = world.options("order", "0", rules_of("order"))
-    topics = Topics(options)
-    broker = Broker(options.common(), Streams(world.namespace))
-    assert set(broker.topic_ids()) == set(options.topics), "the ids are still to be told"
+    admin = Admin(options)
+    ids = {topic: state.topic_id for topic, state in admin.topics().items()}
     before = ids_in_memory()
     for _ in range(20):
-        assert len(topics.states(fresh=True)) == 3
-        assert len(broker.topic_ids()) == 3
-        assert len(broker.topic_partitions()) == 3 * PARTITIONS
+        assert {topic: state.topic_id for topic, state in admin.topics().items()} == ids
+        assert len(admin.partitions()) == 3 * PARTITIONS
     assert ids_in_memory() < before + 20
+    world.recreate("order")
+    assert admin.topics()["order"].topic_id != ids["order"]
 
 
 def ids_in_memory() -> int:
     gc.collect()
-    return sum(isinstance(one, ck.Uuid) for one in gc.get_objects())
+    return sum(type(one).__name__ == "Uuid" for one in gc.get_objects())
 
 
 def test_an_offset_that_the_client_made_up_because_the_leader_went_is_no_answer(

@@ -1,13 +1,11 @@
 """A restore that is followed by another one, and another one: it neither hurries nor says the same again."""
 
-from collections.abc import Callable, Iterable
-
 import pytest
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.log import Batch, CommittedTransaction, Offsets, Outgoing
+from shop.runtime.log import Batch, CommittedTransaction, Outgoing
 from shop.runtime.refusals import SAID_LIMIT
 from tests.runtime.behaviour import FORGETFUL, order_of
 from tests.runtime.fake_log import FakeLog
@@ -22,12 +20,8 @@ FEW = 15
 class RefusedEvents(FakeLog):
     """As a topic is that was opened to others: offsets are committed, events are not."""
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        decided = list(messages)
-        if decided:
-            self._failed = True
-            raise TransactionFailed("not authorized")
-        super().transact(decided, offsets)
+    def publish(self, message: Outgoing) -> None:  # noqa: ARG002 (it refuses any)
+        raise TransactionFailed("not authorized")
 
 
 class RefusedOffsets(FakeLog):

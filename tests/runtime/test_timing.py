@@ -1,7 +1,6 @@
 """Delays run from the trigger's time, whatever restarts meanwhile and whatever the clocks say."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import pytest
@@ -14,7 +13,7 @@ from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
-from shop.runtime.log import CommittedTransaction, Offsets, Outgoing
+from shop.runtime.log import CommittedTransaction, Offsets
 from shop.runtime.partition import PartitionState
 from shop.runtime.refusals import Refusals
 from tests.runtime.behaviour import order_of
@@ -116,8 +115,8 @@ class PromptLog(FakeLog):
 
     _done: CommittedTransaction | None = None
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        super().transact(messages, offsets)
+    def commit(self, offsets: Offsets) -> None:
+        super().commit(offsets)
         self._done = super().await_commit()
 
     def await_commit(self) -> CommittedTransaction | None:

@@ -1,6 +1,6 @@
 """What is in a transaction, how large it is, and what comes before it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from structlog.testing import capture_logs
 
@@ -19,15 +19,21 @@ ENOUGH_TURNS = 40
 
 
 class WatchedLog(FakeLog):
-    """``watch`` sees the messages and offsets of every transaction before it begins."""
+    """``watch`` sees the messages and offsets of every transaction before it ends."""
 
     watch: Callable[[Sequence[Outgoing], Offsets], None]
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        decided = list(messages)
-        stored = offsets()
-        self.watch(decided, stored)
-        super().transact(decided, lambda: stored)
+    def begin(self) -> None:
+        self.messages: list[Outgoing] = []
+        super().begin()
+
+    def publish(self, message: Outgoing) -> None:
+        self.messages.append(message)
+        super().publish(message)
+
+    def commit(self, offsets: Offsets) -> None:
+        self.watch(self.messages, offsets)
+        super().commit(offsets)
 
 
 def watched(world: FakeWorld, service: str, watch: Callable[..., None]) -> WatchedLog:
