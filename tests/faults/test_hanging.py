@@ -50,7 +50,7 @@ def hang(world: RealWorld, kafka: Kafka, number: int) -> None:
     producer.init_transactions(REPLY)
     producer.begin_transaction()
     key, value = order_of(number, OrderStatus.NEW)
-    producer.produce(options.topics[0], value, key, OWN.partition)
+    producer.produce(options.broker_topics[0], value, key, OWN.partition)
     assert producer.flush(REPLY) == 0
     kafka.kill()
     producer.purge()

@@ -139,7 +139,7 @@ class Admin:
             return call(self._client)
         except (ck.KafkaException, *MASKED) as failure:
             self._client = None
-            raise Unavailable(f"Kafka at {self._address}: {failure}") from None
+            raise Unavailable(f"Kafka at {self._address} does not answer: {failure}") from None
 
     def ask_topics(self, with_rights: bool = False) -> Futures:
         """Asks for the topics without waiting; ``answered`` tells of the answers."""
@@ -192,7 +192,7 @@ class Admin:
             reason = error.str()
         except TimeoutError:
             reason = "no answer in time"
-        raise Unavailable(f"Kafka at {self._address}: {what}: {reason}")
+        raise Unavailable(f"Kafka at {self._address} does not answer: {what}: {reason}")
 
     # ---- requirements --------------------------------------------------------------------------------------
 
