@@ -29,7 +29,7 @@ from local.kafka import ADMIN_PASSWORD, Kafka
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from local.server import HOST, Server, free_port
-from tests import stack
+from tools.kit import stack
 
 TOPICS = ("checkout", "order", "fulfillment")
 SERVICES = (*TOPICS, "analytics")

@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 from local.kafka import Kafka
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position
-from shop.runtime.kafka_topics import Topics
+from shop.runtime.hanging import mark
+from shop.runtime.kafka.topics import Topics
 from shop.runtime.log import TopicPartition
-from shop.runtime.unfinished import mark
 from tests.runtime.behaviour import order_of
-from tests.runtime.real_world import REPLY, RealWorld
-from tests.runtime.world import PARTITIONS, rules_of
-from tests.samples import submitted
-from tests.stack import new_kafka
+from tools.kit.real_world import REPLY, RealWorld
+from tools.kit.samples import submitted
+from tools.kit.stack import new_kafka
+from tools.kit.world import PARTITIONS, rules_of
 
 pytestmark = pytest.mark.broker
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from tests.shop import Service, Shop, wait_until
+from tools.kit.shop import Service, Shop, wait_until
 
 REPLY_SECONDS = 5.0
 STOP_IN_COMMIT = ["--point", "after offsets before commit", "--signal", "STOP", "--after", "3"]

@@ -14,8 +14,8 @@ from shop.contract.lifecycle import FulfillmentStatus
 from shop.edges import database
 from shop.runtime.entity import Entity
 from shop.runtime.log import Record
-from tests import databases
-from tests.samples import START, checkout
+from tools.kit import databases
+from tools.kit.samples import START, checkout
 
 pytestmark = pytest.mark.database
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shop.runtime.errors import TransactionFailed, Unavailable
+from shop.runtime.hanging import Unfinished, may_be_aborted
 from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
-from shop.runtime.unfinished import Unfinished, may_be_aborted
 
 TRANSACTION_SECONDS = 10.0
 

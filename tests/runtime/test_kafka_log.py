@@ -19,14 +19,14 @@ from analytics_service.streams import Streams
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.kafka import KafkaLog
-from shop.runtime.kafka_options import SESSION_SECONDS
-from shop.runtime.kafka_topics import Topics
+from shop.runtime.kafka.log import KafkaLog
+from shop.runtime.kafka.options import SESSION_SECONDS
+from shop.runtime.kafka.topics import Topics
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Outgoing, TopicPartition
 from shop.runtime.loop import Processor
-from tests.runtime.real_world import REPLY, RealWorld
-from tests.runtime.world import PARTITIONS, rules_of
+from tools.kit.real_world import REPLY, RealWorld
+from tools.kit.world import PARTITIONS, rules_of
 
 pytestmark = pytest.mark.broker
 
@@ -207,7 +207,7 @@ class HalfJoining(ck.Consumer):
 def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_another_one_goes_on(
     kafka: Kafka, first: type[ck.Consumer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.JOIN_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.log.JOIN_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     clients = Clients(first)
     rules = rules_of("order")
@@ -252,7 +252,7 @@ def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
 def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.PENDING_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.log.PENDING_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     own, unstable, calls = TopicPartition("order", 0), threading.Event(), list[str]()
 

@@ -13,8 +13,8 @@ from shop.runtime.loop import Processor
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import Crash, FakeLog
 from tests.runtime.fake_world import FakeWorld
-from tests.runtime.world import PARTITIONS, rules_of
-from tests.samples import submitted
+from tools.kit.samples import submitted
+from tools.kit.world import PARTITIONS, rules_of
 
 NO_WINDOW = Limits(dedupe_window=0.0, offsets_interval=0.1)
 NOTHING_HELD = Limits(dedupe_window=0.0, hold_limit=0, offsets_interval=0.1)

@@ -7,14 +7,14 @@ from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position, parse
+from shop.runtime.hanging import NOTHING, mark
 from shop.runtime.limits import Limits
 from shop.runtime.log import TopicPartition
-from shop.runtime.unfinished import NOTHING, mark
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import FakeWorld
-from tests.runtime.world import PARTITIONS
-from tests.samples import submitted
+from tools.kit.samples import submitted
+from tools.kit.world import PARTITIONS
 
 AT_ONCE = Limits(transaction_interval=0.0)
 ENOUGH_TURNS = 40

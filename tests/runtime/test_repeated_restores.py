@@ -12,7 +12,7 @@ from shop.runtime.refusals import SAID_LIMIT
 from tests.runtime.behaviour import FORGETFUL, order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
-from tests.samples import submitted
+from tools.kit.samples import submitted
 
 MINUTE = int(60 / TURN_SECONDS)
 FEW = 15

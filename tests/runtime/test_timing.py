@@ -9,6 +9,7 @@ import pytest
 from shop.contract.events import parse, serialize
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.assignment import Tenure
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
@@ -16,12 +17,11 @@ from shop.runtime.limits import Limits
 from shop.runtime.log import Offsets, Outcome, Outgoing
 from shop.runtime.partition import Partition
 from shop.runtime.refusals import Refusals
-from shop.runtime.tenure import Tenure
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
-from tests.runtime.world import rules_of
-from tests.samples import checkout, submitted
+from tools.kit.samples import checkout, submitted
+from tools.kit.world import rules_of
 
 HOUR = 3600.0
 SLACK = 0.5

@@ -12,8 +12,8 @@ from shop.runtime.log import Offsets, Outgoing, Record, TopicPartition
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import FakeWorld
-from tests.runtime.world import PARTITIONS
-from tests.samples import submitted
+from tools.kit.samples import submitted
+from tools.kit.world import PARTITIONS
 
 ENOUGH_TURNS = 40
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import structlog
 
 from shop.runtime.errors import UserError
+from shop.runtime.hanging import NOTHING
 from shop.runtime.log import Committed, TopicPartition, TopicState
-from shop.runtime.unfinished import NOTHING
 
 FORMAT = "checkpoint-1"
 

@@ -1,13 +1,13 @@
 """The port through which the runtime sees Kafka: a partitioned log with transactions and one consumer group.
 
-``shop.runtime.kafka`` is the real one; the tests have a second one in memory, held to the same behaviour.
+``shop.runtime.kafka.log`` is the real one; the tests have a second one in memory, held to the same behaviour.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from shop.runtime.unfinished import Unfinished
+from shop.runtime.hanging import Unfinished
 
 
 class TopicPartition(NamedTuple):

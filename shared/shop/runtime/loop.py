@@ -13,13 +13,13 @@ import structlog
 
 from shop.contract.events import Event
 from shop.contract.rules import Rules
+from shop.runtime.assignment import Tenure, begin
 from shop.runtime.clock import Clock, timestamp
 from shop.runtime.entity import Entity
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.limits import Limits
 from shop.runtime.log import Log, Outgoing, Record, TopicPartition, TopicState
 from shop.runtime.refusals import Refusals
-from shop.runtime.tenure import Tenure, begin
 
 POLL_RECORDS = 2000
 POLL_SECONDS = 0.2

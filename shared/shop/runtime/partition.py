@@ -15,11 +15,11 @@ from shop.contract.rules import Rules, Transition
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Input, Trigger, Verdict
+from shop.runtime.hanging import mark
 from shop.runtime.history import History, LetGo
 from shop.runtime.limits import Limits
 from shop.runtime.log import Outgoing, Record
 from shop.runtime.refusals import Refusals
-from shop.runtime.unfinished import mark
 
 KEPT_SECONDS = 1.0
 """What is due sooner keeps its parsed event; what waits longer is kept as bytes, which take a tenth of the memory."""
