@@ -43,7 +43,7 @@ WITH_USERS = {"allow.everyone.if.no.acl.found": "false"}
 REPLY = 20.0
 HELD = 15_000
 """Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a topic made
-anew holds back all that follows, which is read again at each reload."""
+anew holds back all that follows, which is read again at each restore."""
 
 Say = Callable[[str], None]
 

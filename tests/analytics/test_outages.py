@@ -161,7 +161,7 @@ def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeyp
     published = shop.topics.publish(life(1))
     with capture_logs() as said, running(shop, engine, settings, lambda: Consumer(config), store) as service:
         wait(lambda: service.done() or shop.count() == published, "everything")
-    pauses = [line["seconds"] for line in said if line["event"] == "starting again from the database"]
+    pauses = [line["seconds"] for line in said if line["event"] == "restoring from the database"]
     assert pauses == [pause for expected in failures.values() for pause in expected]
     shop.verify()
 

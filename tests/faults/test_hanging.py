@@ -22,8 +22,8 @@ from tools.kit.world import PARTITIONS, rules_of
 pytestmark = pytest.mark.broker
 
 OWN = TopicPartition("order", 0)
-ABORTED = "what a former transaction left pending is aborted"
-KEPT = "what hangs cannot be aborted: its offsets may be stored"
+ABORTED = "a hanging transaction of this slot is aborted"
+KEPT = "a hanging transaction cannot be aborted: its offsets may be committed"
 ATTEMPTS = 5
 """The broker does not do it each time: where it is slow, it knows in time that it leads its partitions."""
 
@@ -94,7 +94,7 @@ def test_what_hangs_is_kept_where_its_offsets_are_stored(kafka: Kafka) -> None:
     world.open_transaction(*OWN, b"an event")
     with capture_logs() as logs:
         world.start("order")
-        world.until(lambda: KEPT in [line["event"] for line in logs], "the service to see what hangs")
+        world.until(lambda: KEPT in [line["event"] for line in logs], "the service to see the hanging transaction")
     assert ABORTED not in [line["event"] for line in logs]
     world.stop("order")
     world.close()

@@ -45,7 +45,7 @@ class SlowWorld(FakeWorld):
 )
 @pytest.mark.parametrize("read_again", [False, True], ids=["inputs not read yet", "inputs read again"])
 def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(read_again: bool) -> None:
-    """A slow trigger holds the input's offset, a quick one behind it is done and its entity closed. Two reloads
+    """A slow trigger holds the input's offset, a quick one behind it is done and its entity closed. Two restores
     later the quick trigger is read again: the own offset must still lie below the events that prove it done. The
     broker's clock is set back meanwhile, so that time stamps cannot tell."""
     world = SlowWorld()
@@ -82,8 +82,8 @@ def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(
     tried="broken in 2 ways",
 )
 def test_closed_entities_are_remembered_for_the_dedupe_limit_at_most() -> None:
-    """However long the dedupe window, a reload reads a bounded number of closed entities again: the offset stored for
-    the own topic follows its end."""
+    """However long the dedupe window, a restore reads a bounded number of closed entities again: the offset stored
+    for the own topic follows its end."""
     world = FakeWorld()
     world.start("order", dispute_rate=1.0, limits=Limits(dedupe_limit=20, offsets_interval=0.1))
     for number in range(0, 60, 3):
@@ -112,7 +112,7 @@ def turn_until_it_ends(world: FakeWorld, processor: Processor) -> None:
         processor.step()
 
 
-def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_reloads() -> None:
+def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_restores() -> None:
     """The predecessor, in another slot, is stopped between send_offsets and commit and finishes while the
     successor asks for the stored offsets."""
     world = FakeWorld()

@@ -74,7 +74,7 @@ def test_a_member_that_lost_its_partitions_since_it_polled_publishes_nothing() -
     world.until_statuses("order", NEW=1)
     world.until(lambda: bool(lost), "the merchant's answer")
     assert world.statuses("order") == {"NEW": 1}
-    assert member.counts["reloads"] == 1
+    assert member.counts["restores"] == 1
 
 
 @pytest.mark.claim(

@@ -132,7 +132,7 @@ class Ingest:
         self._committed = {}
 
     def _start_again(self, reason: str, pause: float = 0.0) -> None:
-        log.warning("starting again from the database", reason=reason, seconds=pause)
+        log.warning("restoring from the database", reason=reason, seconds=pause)
         self._drop()
         _resume(self._consumer)
         self._consumer.assign([])

@@ -1,7 +1,7 @@
-"""The time between two reloads: the partitions held, what is known of them, and the one way to get there.
+"""The state of an assignment: the partitions held, what is known of them, and ``restore``, the one way to get there.
 
-Assignment, abort, rewind, fatal error, fencing, a time-out of unknown outcome and a topic made anew all end a tenure.
-It is dropped as a whole, and ``begin`` makes the next one from the log alone.
+A rebalance, an abort, a fatal error, fencing, a time-out of unknown outcome and a topic made anew all end it. It is
+dropped as a whole, and ``restore`` makes the next one from the log alone.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from shop.contract.rules import Rules
 from shop.runtime.checkpoint import BrokerState, Checkpoint, Position, Start, start_of
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.hanging import Unfinished
+from shop.runtime.hanging import HangingTransaction
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition, TopicState
 from shop.runtime.partition import Partition
@@ -28,8 +28,8 @@ log = structlog.get_logger()
 
 
 @dataclass(eq=False)
-class Tenure:
-    """All state of the loop that a reload forgets. ``live``: the fold is complete and decisions may be made."""
+class AssignmentState:
+    """All state of the loop that a restore drops. ``live``: the fold is complete and decisions may be made."""
 
     own_topic: str
     input_topics: tuple[str, ...]
@@ -43,8 +43,8 @@ class Tenure:
     arrived: list[tuple[int, Event]] = field(default_factory=list)
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
-    unfinished_aborted: bool = False
-    """Whether what hangs in the own topic was looked for."""
+    hanging_aborted: bool = False
+    """Whether hanging transactions in the own topic were looked for."""
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
     project_failures: int = 0
@@ -88,10 +88,10 @@ class Tenure:
         return sum(partition.missing for partition in self.partitions.values())
 
     @property
-    def unfinished(self) -> dict[int, Unfinished]:
-        """What is missing of the own topic behind a transaction without an end, per partition number."""
+    def hanging(self) -> dict[int, HangingTransaction]:
+        """The hanging transaction that holds up each partition number, where there is one."""
         return {
-            number: Unfinished(one.next, one.next + one.missing, one.published)
+            number: HangingTransaction(one.next, one.next + one.missing, one.published)
             for number, one in self.partitions.items()
             if one.is_held_up
         }
@@ -129,16 +129,18 @@ class Tenure:
         return offsets
 
 
-def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, refusals: Refusals) -> Tenure | None:
-    """Starts anew from the log; None while the topics do not fit together. The order of the steps is what makes it
+def restore(
+    source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, refusals: Refusals
+) -> AssignmentState | None:
+    """Restores from the log; None while the topics do not fit together. The order of the steps is what makes it
     safe; step 5, to decide nothing before every mark is reached, is the loop's."""
     # 1. No predecessor in this slot can commit any more.
-    source.renew()
-    tenure = Tenure(rules.topic, rules.inputs)
-    numbers = _numbers(source, tenure)
+    source.init_transactions()
+    assignment = AssignmentState(rules.topic, rules.inputs)
+    numbers = _numbers(source, assignment)
     if numbers is None:
         return None
-    held = [TopicPartition(topic, number) for number in numbers for topic in tenure.topics]
+    held = [TopicPartition(topic, number) for number in numbers for topic in assignment.topics]
     # 2. A predecessor in another slot may still finish until this returns.
     committed = source.committed(held)
     # 3. Only now the ends: everything that anyone committed before lies below.
@@ -146,38 +148,38 @@ def begin(source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, ref
     beginnings = source.beginnings(held)
     try:
         starts = {
-            number: start_of(_broker_state(number, tenure, committed, beginnings, marks), accept_loss)
+            number: start_of(_broker_state(number, assignment, committed, beginnings, marks), accept_loss)
             for number in numbers
         }
     except UserError:
         now = source.topics(fresh=True)
-        if any(now.get(topic) != state for topic, state in tenure.topics.items()):
+        if any(now.get(topic) != state for topic, state in assignment.topics.items()):
             raise Unavailable("a topic was made anew while its offsets were asked for") from None
         raise
     _say_doubts(starts)
     for number, start in starts.items():
-        ends = {topic: marks[TopicPartition(topic, number)] for topic in tenure.topics}
-        tenure.partitions[number] = Partition(number, rules, limits, start, ends, tenure.schedule, refusals)
+        ends = {topic: marks[TopicPartition(topic, number)] for topic in assignment.topics}
+        assignment.partitions[number] = Partition(number, rules, limits, start, ends, assignment.schedule, refusals)
     # 4. Explicit offsets; the inputs wait until the fold is complete.
-    source.start(tenure.next)
-    source.pause(tenure.input_places)
-    log.info("reading the own topic", partitions=numbers, records=tenure.missing)
-    return tenure
+    source.start(assignment.next)
+    source.pause(assignment.input_places)
+    log.info("reading the own topic", partitions=numbers, records=assignment.missing)
+    return assignment
 
 
 def _broker_state(
     number: int,
-    tenure: Tenure,
+    assignment: AssignmentState,
     committed: Offsets,
     beginnings: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> BrokerState:
-    places = {topic: TopicPartition(topic, number) for topic in tenure.topics}
+    places = {topic: TopicPartition(topic, number) for topic in assignment.topics}
     return BrokerState(
         number,
-        tenure.own_topic,
+        assignment.own_topic,
         {topic: committed[place] for topic, place in places.items() if place in committed},
-        tenure.topics,
+        assignment.topics,
         {topic: beginnings[place] for topic, place in places.items()},
         {topic: ends[place] for topic, place in places.items()},
     )
@@ -194,19 +196,19 @@ def _say_doubts(starts: Mapping[int, Start]) -> None:
             log.warning(f"committed offsets are not those that this service left: {remedy}", found="; ".join(doubts))
 
 
-def _numbers(source: Log, tenure: Tenure) -> list[int] | None:
+def _numbers(source: Log, assignment: AssignmentState) -> list[int] | None:
     """The partition numbers that are ours in all topics; None while it is not safe to act on any."""
     topics = source.topics(fresh=True)
-    needed = (tenure.own_topic, *tenure.input_topics)
+    needed = (assignment.own_topic, *assignment.input_topics)
     counts = {topic: topics[topic].partitions if topic in topics else 0 for topic in needed}
     if len(set(counts.values())) > 1 or 0 in counts.values():
         source.start({})
         log.warning("waiting: the topics must all exist and have equally many partitions", partitions=counts)
         return None
-    tenure.topics = {topic: topics[topic] for topic in needed}
+    assignment.topics = {topic: topics[topic] for topic in needed}
     assigned = source.assignment()
     return [
         number
-        for number in range(counts[tenure.own_topic])
+        for number in range(counts[assignment.own_topic])
         if all(TopicPartition(topic, number) in assigned for topic in needed)
     ]

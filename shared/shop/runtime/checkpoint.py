@@ -31,7 +31,7 @@ class Position(NamedTuple):
 @dataclass(frozen=True)
 class Checkpoint:
     """The offsets that one transaction committed for a partition number, by topic, and the checksum of the last event
-    that was published there by then (``unfinished.mark``)."""
+    that was published there by then (``hanging.mark``)."""
 
     partition: int
     published: str

@@ -1,9 +1,9 @@
-"""What tells whether records whose transaction is over, but has no end in the log, may be aborted.
+"""Whether a hanging transaction (KIP-664) may be aborted.
 
-A broker that ends, or is frozen, while it ends a transaction may leave that end out in some partitions, for good
-(KAFKA-20734). Nobody sees the records then, nor what comes after them. To abort them is safe as long as the offsets
-of their transaction were not stored: they will be decided again. So with the offsets the mark of the last event that
-was published in each partition is stored.
+A broker that ends, or is frozen, while it ends a transaction may never write the end marker to some partitions
+(KAFKA-20734). ``read_committed`` returns neither those records nor what follows them then. To abort them is safe as
+long as the offsets of their transaction were not committed: they will be decided again. So the committed offsets
+carry the checksum of the last event that was published in each partition.
 """
 
 import zlib
@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 NOTHING = "-"
-"""The mark of a partition in which nothing was ever published with its offsets."""
+"""In place of a checksum: nothing was ever published in the partition with its offsets."""
 
 
-class Unfinished(NamedTuple):
-    """The part of an own partition that is not given to readers, and the stored mark."""
+class HangingTransaction(NamedTuple):
+    """The part of an own partition that readers do not get, and the checksum of the last event published before
+    it."""
 
     start: int
     end: int

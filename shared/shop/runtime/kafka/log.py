@@ -8,13 +8,23 @@ import confluent_kafka as ck
 import structlog
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.hanging import Unfinished, may_be_aborted
+from shop.runtime.hanging import HangingTransaction, may_be_aborted
 from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
 from shop.runtime.kafka.options import MASKED, KafkaOptions
 from shop.runtime.kafka.producer import TransactionalProducer
 from shop.runtime.kafka.topics import Topics
 from shop.runtime.kafka.uncommitted import Uncommitted
-from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.log import (
+    Batch,
+    Committed,
+    CommittedTransaction,
+    End,
+    Offsets,
+    Outgoing,
+    Record,
+    TopicPartition,
+    TopicState,
+)
 
 PENDING_SECONDS = 6.0
 """Within which stored offsets are told, unless a transaction is to change them or the consumer is of no use."""
@@ -48,7 +58,7 @@ class KafkaLog:
         self._fenced_at = float("-inf")
         self._topic_ids: dict[str, str] = {}
         self._hanging: list[int] = []
-        """Own partitions in which a transaction of this slot may hang."""
+        """Own partitions that may hold a hanging transaction of this slot."""
         self._joining_since: float | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------
@@ -87,7 +97,7 @@ class KafkaLog:
         self._reassigned = True
         whole = is_whole(partitions, self._options.topics)
         self._joining_since = None if whole else (self._joining_since or time.monotonic())
-        # Nothing is read before the reload says from where.
+        # Nothing is read before the restore says from where.
         consumer.assign([])
 
     def _on_revoke(self, consumer: ck.Consumer, _partitions: list[ck.TopicPartition]) -> None:
@@ -216,8 +226,8 @@ class KafkaLog:
         except Unavailable:
             if time.monotonic() - began >= PENDING_SECONDS and self._uncommitted.tells(theirs):
                 # Some transaction is still to change them. Where that is one of this slot which is over, and never
-                # will, to abort it is safe, because its offsets are not stored: the next renew does. To one of
-                # somebody else that does nothing.
+                # will, to abort it is safe, because its offsets are not stored: the next init_transactions does. To
+                # one of somebody else that does nothing.
                 self._hanging = [one.partition for one in theirs if one.topic == self._options.topics[0]]
             raise
         for one in answers:
@@ -230,24 +240,28 @@ class KafkaLog:
 
     # ---- writing -------------------------------------------------------------------------------------------
 
-    def renew(self) -> None:
-        self._producer.renew()
+    def init_transactions(self) -> None:
+        self._producer.init_transactions()
         if self._hanging:
             member = self._asked(lambda consumer: consumer.consumer_group_metadata())
-            self._producer.abort_what_hangs(self._hanging, member)
+            self._producer.abort_hanging(self._hanging, member)
             self._hanging = []
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
         abortable = []
-        for number, (start, end, published) in unfinished.items():
+        for number, (start, end, published) in hanging.items():
             place = TopicPartition(self._options.own_topic, number)
             if may_be_aborted(published, self._uncommitted.values(place, start, end)):
                 abortable.append(number)
             else:
-                log.error("what hangs cannot be aborted: its offsets may be stored", **place._asdict(), offset=start)
+                log.error(
+                    "a hanging transaction cannot be aborted: its offsets may be committed",
+                    **place._asdict(),
+                    offset=start,
+                )
         if abortable:
             member = self._asked(lambda consumer: consumer.consumer_group_metadata())
-            self._producer.abort_what_hangs(abortable, member)
+            self._producer.abort_hanging(abortable, member)
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         # Not when the records are flushed: a member that has lost its partitions by then and has joined
@@ -255,8 +269,8 @@ class KafkaLog:
         member = self._asked(lambda consumer: consumer.consumer_group_metadata())
         self._producer.transact(messages, offsets, member)
 
-    def outcome(self) -> Outcome | None:
-        return self._producer.outcome()
+    def await_commit(self) -> CommittedTransaction | None:
+        return self._producer.await_commit()
 
 
 def _unpause(consumer: ck.Consumer) -> None:

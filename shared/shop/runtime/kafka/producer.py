@@ -13,7 +13,7 @@ import structlog
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.kafka.failover import REPLY_SECONDS
 from shop.runtime.kafka.options import MASKED, TRANSACTION_SECONDS, KafkaOptions
-from shop.runtime.log import Offsets, Outcome, Outgoing, TopicPartition
+from shop.runtime.log import CommittedTransaction, Offsets, Outgoing, TopicPartition
 
 RETRIES = 5
 GRACE_SECONDS = 2.0
@@ -33,13 +33,14 @@ class TransactionalProducer:
         self._producer: ck.Producer | None = None
         self._failed = False
         self._ready = False
-        self._under_way: Future[Outcome] | None = None
+        self._under_way: Future[CommittedTransaction] | None = None
         self._began = 0.0
 
-    def renew(self) -> None:
-        """See ``Log.renew``. Blocks for as long as ``outcome`` and ``REPLY_SECONDS`` more; raises Unavailable."""
+    def init_transactions(self) -> None:
+        """See ``Log.init_transactions``. Blocks for as long as ``await_commit`` and ``REPLY_SECONDS`` more; raises
+        Unavailable."""
         try:
-            self.outcome()
+            self.await_commit()
         except TransactionFailed as failure:
             log.warning("transaction failed", reason=str(failure))
         if self._failed and self._producer is not None:
@@ -62,16 +63,16 @@ class TransactionalProducer:
         self._ready = True
 
     def give_up(self) -> None:
-        """The next ``renew`` makes a new producer."""
+        """The next ``init_transactions`` makes a new producer."""
         self._failed = True
 
-    def abort_what_hangs(self, partitions: Iterable[int], member: object) -> None:
-        """Ends what a transaction of this slot has left in these partitions of the own topic, and of the group's
-        offsets, although it is over: the end of the next one is its end, too, and this one is aborted.
+    def abort_hanging(self, partitions: Iterable[int], member: object) -> None:
+        """Aborts the hanging transaction of this slot in these partitions of the own topic and of the group's
+        offsets: the end marker of the next transaction ends it, too, and that one is aborted.
 
         Blocks for three times ``REPLY_SECONDS`` at most; raises Unavailable.
         """
-        assert self._producer is not None, "renew comes first"
+        assert self._producer is not None, "init_transactions comes first"
         producer, own = self._producer, self._options.own_topic
         anything = self._options.theirs(TopicPartition(own, 0), 0)
 
@@ -92,7 +93,7 @@ class TransactionalProducer:
             slot, bootstrap = self._options.slot, self._options.bootstrap
             raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
         self._failed = False
-        log.warning("what a former transaction left pending is aborted", slot=self._options.slot)
+        log.warning("a hanging transaction of this slot is aborted", slot=self._options.slot)
 
     def transact(
         self,
@@ -101,8 +102,8 @@ class TransactionalProducer:
         member: object,
     ) -> None:
         """See ``Log.transact``; ``member`` is the consumer's group metadata of the moment of the decision."""
-        assert self._producer is not None, "renew comes first"
-        assert self._under_way is None, "outcome comes first"
+        assert self._producer is not None, "init_transactions comes first"
+        assert self._under_way is None, "await_commit comes first"
         producer, began = self._producer, time.monotonic()
         self._failed = True
         with _translated(began):
@@ -111,17 +112,17 @@ class TransactionalProducer:
         decided = offsets()
         stored = [self._options.theirs(place, one.offset, one.metadata) for place, one in decided.items()]
 
-        def finish() -> Outcome:
+        def finish() -> CommittedTransaction:
             if _served(lambda: producer.flush(REPLY_SECONDS)):
                 raise TransactionTimedOut("the broker does not take the messages in time")
             _retried(lambda: producer.send_offsets_to_transaction(stored, member, REPLY_SECONDS))
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
-            return Outcome(events, decided, time.monotonic() - began)
+            return CommittedTransaction(events, decided, time.monotonic() - began)
 
         self._under_way, self._began = _in_a_thread(finish), began
 
-    def outcome(self) -> Outcome | None:
-        """See ``Log.outcome``. Blocks until the broker would have given the transaction up.
+    def await_commit(self) -> CommittedTransaction | None:
+        """See ``Log.await_commit``. Blocks until the broker would have given the transaction up.
 
         librdkafka does not keep the time-out of send_offsets_to_transaction while the group's coordinator is away
         (confluentinc/librdkafka#5456). A call that is left behind does no harm: the next producer fences its producer

@@ -1,4 +1,4 @@
-"""What a broker gives of a partition beyond what readers are to see."""
+"""What a broker holds of a partition beyond what ``read_committed`` returns."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from shop.runtime.log import TopicPartition
 
 
 class Uncommitted:
-    """Asks for offsets and records of transactions that have no end, each time with a client that joins no group.
+    """Asks for offsets and records of hanging transactions, each time with a client that joins no group.
     Each call blocks for ``REPLY_SECONDS`` at most."""
 
     def __init__(self, options: KafkaOptions, consumer: Callable[[dict[str, Any]], ck.Consumer]) -> None:
@@ -47,7 +47,9 @@ class Uncommitted:
         deadline, offset = time.monotonic() + REPLY_SECONDS, -1
         while offset < end - 1:
             if time.monotonic() > deadline:
-                raise Unavailable(f"Kafka at {self._options.bootstrap} does not give what hangs in time")
+                raise Unavailable(
+                    f"Kafka at {self._options.bootstrap} does not return the records of a hanging transaction in time"
+                )
             message = asker.poll(0.1)
             if message is None:
                 continue

@@ -1,4 +1,4 @@
-"""The order of a reload's steps, and what it may not act upon. Each test breaks when its rule does."""
+"""The order of a restore's steps, and what it may not act upon. Each test breaks when its rule does."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tools.kit.world import PARTITIONS
 
 AT_ONCE = Limits(transaction_interval=0.0)
 ENOUGH_TURNS = 40
-"""More than a reload and a decision need."""
+"""More than a restore and a decision need."""
 
 
 @pytest.mark.claim(
@@ -89,7 +89,7 @@ def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -
     world.run(world.fake_log("order", kind=WokenAfterTheMarks), AT_ONCE)
     world.until_statuses("order", MERCHANT_ACCEPTED=3)
     assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
-    assert predecessor.counts["reloads"] == 1, "it must have tried"
+    assert predecessor.counts["restores"] == 1, "it must have tried"
 
 
 @pytest.mark.claim("nothing is decided while the topics' partition counts differ", section="triggers", tried="broken")
@@ -154,7 +154,7 @@ def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_co
 
     stored = dict(world.broker.groups["order"].offsets)
     processor = world.run(world.fake_log("order", kind=Watched))
-    world.until(lambda: bool(started), "the reload")
+    world.until(lambda: bool(started), "the restore")
     assert not processor.live
     assert started == [{place: committed.offset for place, committed in stored.items()}]
     assert paused == {place for place in stored if place.topic != "order"}
@@ -249,9 +249,9 @@ def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
 )
 def test_records_that_hang_are_left_alone_where_their_offsets_are_stored() -> None:
     world = after_one_order()
-    unfinished = order_of(3, OrderStatus.NEW)
-    hang(world, "order-0", unfinished)
-    theirs = replace(checkpoint_of(world, 0), published=mark(unfinished[1]))
+    hanging = order_of(3, OrderStatus.NEW)
+    hang(world, "order-0", hanging)
+    theirs = replace(checkpoint_of(world, 0), published=mark(hanging[1]))
     world.broker.groups["order"].offsets.update(theirs.committed())
     processor = world.start("order")
     world.turns(25 * ENOUGH_TURNS)
