@@ -157,7 +157,7 @@ class Behaviour:
         world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
     @pytest.mark.claim("an illegal event in the output topic is not folded", section="triggers", tried="broken")
-    def test_an_illegal_event_of_somebody_else_on_the_own_topic_is_ignored_by_the_fold(self, world: World) -> None:
+    def test_an_illegal_event_of_somebody_else_on_the_output_topic_is_ignored_by_the_fold(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1)
         world.until_statuses("order", CANCELLED=1)
@@ -199,7 +199,7 @@ class Behaviour:
         assert set(world.statuses("order").values()) == {30}
         assert set(world.statuses("fulfillment").values()) == {30}
 
-    def test_nothing_is_decided_while_an_open_transaction_hides_own_records(self, world: World) -> None:
+    def test_nothing_is_decided_while_an_open_transaction_hides_output_records(self, world: World) -> None:
         self.submit(world, 1)
         abort = world.open_transaction("order", 1, b"not an event")
         world.publish("order", 1, *order_of(1, OrderStatus.NEW))
@@ -214,12 +214,12 @@ class Behaviour:
         section="offsets",
         tried="broken in 3 ways",
     )
-    def test_a_topic_made_anew_is_read_from_its_start(self, world: World) -> None:
+    def test_a_recreated_topic_is_read_from_its_start(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1, 4, 7)
         world.until_statuses("order", CANCELLED=3)
         world.until_read("order", 12)
-        world.make_anew("checkout")
+        world.recreate("checkout")
         self.submit(world, 10)
         world.until_statuses("order", CANCELLED=4)
         assert world.statuses("order")["NEW"] == 4
@@ -275,7 +275,7 @@ class Behaviour:
         tried="broken",
     )
     def test_triggers_that_nothing_proves_undone_are_named_and_acted_on_only_on_demand(self, world: World) -> None:
-        """The own topic has lost its first records, and the offsets are gone."""
+        """The output topic has lost its first records, and the offsets are gone."""
         world.start("order", dispute_rate=1.0, limits=FORGETFUL)
         for numbers in (range(0, 9, PARTITIONS), range(9, 18, PARTITIONS)):
             self.submit(world, *numbers)
@@ -321,14 +321,16 @@ class Behaviour:
     @pytest.mark.claim(
         "an entity that waits forever is abandoned, and an error says so", section="triggers", tried="broken"
     )
-    def test_an_entity_that_waits_for_ever_is_let_go_loudly(self, world: World) -> None:
+    def test_an_entity_that_waits_for_ever_is_abandoned_loudly(self, world: World) -> None:
         with capture_logs() as logs:
             world.start("order", limits=Limits(hold_limit=20, dedupe_window=0.0, offsets_interval=0.1))
             self.submit(world, 0)
             world.until_statuses("order", MERCHANT_ACCEPTED=1)
             self.submit(world, *range(3, 60, PARTITIONS))
-            world.until(lambda: any(line["event"].startswith("entity let go") for line in logs), "it to be let go")
-        line = next(line for line in logs if line["event"].startswith("entity let go"))
+            world.until(
+                lambda: any(line["event"].startswith("entity abandoned") for line in logs), "it to be abandoned"
+            )
+        line = next(line for line in logs if line["event"].startswith("entity abandoned"))
         assert line["entity"] == order_id_of(checkout(0).checkout_id)
         assert line["log_level"] == "error"
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position, parse
-from shop.runtime.hanging import NOTHING, mark
+from shop.runtime.hanging import NOTHING, checksum
 from shop.runtime.limits import Limits
 from shop.runtime.log import TopicPartition
 from tests.runtime.behaviour import order_of
@@ -28,7 +28,7 @@ ENOUGH_TURNS = 40
     section="restore",
     tried="broken",
 )
-def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
+def test_the_restore_target_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
     abort = world.open_transaction("order", 0, b"somebody's")
@@ -43,15 +43,17 @@ def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_tr
 
 
 def submit_to_every_partition(world: FakeWorld) -> None:
-    """And lets a poll give one record, so that inputs may be read before own records that lie beyond the mark."""
+    """And lets a poll give one record, so that inputs may be read before output records that lie beyond the restore
+    target."""
     for number in range(PARTITIONS):
         world.publish("checkout", number, *submitted(number))
     world.fetch_size = 1
 
 
 @pytest.mark.claim("the restore target is taken after the committed offsets", section="restore", tried="broken")
-def test_the_mark_is_taken_after_the_stored_offsets_because_a_predecessor_may_finish_until_they_are_there() -> None:
-    """The predecessor's last events come to the broker while the successor asks for the stored offsets."""
+def test_the_restore_target_is_taken_after_the_committed_offsets() -> None:
+    """The predecessor's last events reach the broker while the successor asks for the committed offsets: it may
+    finish until they are there."""
     world = FakeWorld()
     submit_to_every_partition(world)
     asked: list[str] = []
@@ -70,8 +72,9 @@ def test_the_mark_is_taken_after_the_stored_offsets_because_a_predecessor_may_fi
 @pytest.mark.claim(
     "a predecessor in the same slot is fenced before the restore targets are taken", section="restore", tried="broken"
 )
-def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -> None:
-    """It goes on, with all that it has to do, when the successor knows the marks: what it publishes lies beyond."""
+def test_a_predecessor_in_the_same_slot_is_fenced_before_the_restore_targets_are_taken() -> None:
+    """It goes on, with all that it has to do, when the successor knows the restore targets: what it publishes lies
+    beyond."""
     world = FakeWorld()
     predecessor = world.run(world.fake_log("order"), AT_ONCE)
     world.until(lambda: predecessor.live, "the predecessor")
@@ -80,11 +83,11 @@ def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -
 
     class WokenAfterTheMarks(FakeLog):
         def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-            marks = super().high_watermarks(partitions)
+            targets = super().high_watermarks(partitions)
             world.fetch_size = 1000
             world.turn_of(predecessor)
             world.fetch_size = 1
-            return marks
+            return targets
 
     world.run(world.fake_log("order", kind=WokenAfterTheMarks), AT_ONCE)
     world.until_statuses("order", MERCHANT_ACCEPTED=3)
@@ -134,7 +137,7 @@ def test_a_partition_number_is_acted_upon_only_while_all_its_topics_are_assigned
 
 
 @pytest.mark.claim("no input is read before the fold is complete", section="restore", tried="broken")
-def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_complete() -> None:
+def test_reading_starts_at_the_committed_offsets_and_no_input_before_the_fold_is_complete() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
     world.start("order", dispute_rate=1.0)
@@ -156,8 +159,8 @@ def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_co
     processor = world.run(world.fake_log("order", kind=Watched))
     world.until(lambda: bool(started), "the restore")
     assert not processor.live
-    assert started == [{place: committed.offset for place, committed in stored.items()}]
-    assert paused == {place for place in stored if place.topic != "order"}
+    assert started == [{topic_partition: committed.offset for topic_partition, committed in stored.items()}]
+    assert paused == {topic_partition for topic_partition in stored if topic_partition.topic != "order"}
 
 
 @pytest.mark.claim(
@@ -181,25 +184,25 @@ def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
     section="restore",
     tried="found on the real broker",
 )
-def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
-    """Its stored offset lies beyond the new topic's end, which is no loss that a person has to accept."""
+def test_a_recreated_topic_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
+    """Its committed offset lies beyond the new topic's end, which is no loss that a person has to accept."""
     world = FakeWorld()
     for number in range(0, 15, 3):
         world.publish("checkout", 0, *submitted(number))
     world.start("order", dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=5)
     world.stop("order")
-    made_anew: list[str] = []
+    recreated: list[str] = []
 
-    def make_anew(point: str) -> None:
-        if point == "committed offsets" and not made_anew:
-            made_anew.append(point)
-            world.make_anew("checkout")
+    def recreate(point: str) -> None:
+        if point == "committed offsets" and not recreated:
+            recreated.append(point)
+            world.recreate("checkout")
             world.publish("checkout", 0, *submitted(30))
 
-    world.run(world.fake_log("order", at=make_anew), dispute_rate=1.0)
+    world.run(world.fake_log("order", at=recreate), dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=6)
-    assert made_anew
+    assert recreated
 
 
 def hang(world: FakeWorld, slot: str, *events: tuple[bytes, bytes]) -> None:
@@ -220,7 +223,7 @@ def after_one_order() -> FakeWorld:
     return world
 
 
-def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_stored() -> None:
+def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_committed() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
     hang(world, "order-0", order_of(0, OrderStatus.NEW))
@@ -238,7 +241,7 @@ def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_
 def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
     """What the group's committed offsets of a partition number carry."""
     offsets = world.broker.groups["order"].offsets
-    (metadata,) = {one.metadata for place, one in offsets.items() if place.partition == number}
+    (metadata,) = {one.metadata for topic_partition, one in offsets.items() if topic_partition.partition == number}
     checkpoint = parse(metadata)
     assert checkpoint is not None
     return checkpoint
@@ -247,11 +250,11 @@ def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
 @pytest.mark.claim(
     "a hanging transaction is left alone where its offsets are committed", section="transactions", tried="broken"
 )
-def test_records_that_hang_are_left_alone_where_their_offsets_are_stored() -> None:
+def test_records_that_hang_are_left_alone_where_their_offsets_are_committed() -> None:
     world = after_one_order()
     hanging = order_of(3, OrderStatus.NEW)
     hang(world, "order-0", hanging)
-    theirs = replace(checkpoint_of(world, 0), published=mark(hanging[1]))
+    theirs = replace(checkpoint_of(world, 0), published=checksum(hanging[1]))
     world.broker.groups["order"].offsets.update(theirs.committed())
     processor = world.start("order")
     world.turns(25 * ENOUGH_TURNS)
@@ -272,9 +275,9 @@ def test_what_somebody_else_left_hanging_is_not_ended() -> None:
     section="offsets",
     tried="broken",
 )
-def test_the_mark_of_the_last_event_is_stored_with_its_offsets_and_kept_when_only_offsets_are() -> None:
+def test_the_checksum_of_the_last_event_is_committed_with_its_offsets_and_kept_when_only_offsets_are() -> None:
     world = after_one_order()
-    last = mark(world.records("order")[-1].value or b"")
+    last = checksum(world.records("order")[-1].value or b"")
 
     def stored() -> list[str]:
         return [checkpoint_of(world, number).published for number in range(PARTITIONS)]

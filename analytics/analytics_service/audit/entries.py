@@ -44,7 +44,7 @@ def read(topic: str, value: bytes | str | None) -> Event | str:
 
 def entry_of(event: Event, message: Message, of: Range) -> Entry:
     """What is remembered of a message."""
-    flags = (RECENT if message.offset >= of.mark else 0) | (BROKER_TIME if message.broker_time else 0)
+    flags = (RECENT if message.offset >= of.high_watermark else 0) | (BROKER_TIME if message.broker_time else 0)
     digest = NO_DIGEST
     if isinstance(event, Fulfillment):
         order_id, subject = event.order_id, event.fulfillment_id

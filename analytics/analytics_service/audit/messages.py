@@ -133,7 +133,7 @@ def _text(value: object) -> str:
 class Range(NamedTuple):
     """What is audited of one partition: offsets from ``start`` up to, but not with, ``end``.
 
-    ``mark``      the end as noted first, before that of any other partition was noted as ``end``
+    ``high_watermark``      the end as noted first, before that of any other partition was noted as ``end``
     ``unstored``  the first offset that analytics has not come to
     ``lost``      offsets that a person allowed analytics to lose, as half-open ranges
     """
@@ -141,7 +141,7 @@ class Range(NamedTuple):
     topic: str
     partition: int
     start: int
-    mark: int
+    high_watermark: int
     end: int
     unstored: int
     lost: Sequence[tuple[int, int]] = ()

@@ -54,7 +54,7 @@ def redrive(engine: Engine, *, dry_run: bool) -> Outcome:
     store, outcome = Store(engine), Outcome()
     for table in TOPICS:
         for facts, reasons in _chunks(engine, table):
-            accepted, refused = store.sift(facts) if dry_run else store.settle(facts)
+            accepted, refused = store.bisect_refused(facts) if dry_run else store.store_redriven(facts)
             outcome.tried += len(facts) + len(reasons)
             outcome.settled += len(accepted)
             outcome.reasons.update(reasons)

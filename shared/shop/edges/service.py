@@ -29,7 +29,7 @@ def arguments(service: str) -> dict[str, object]:
     parser.add_argument(
         "--accept-loss",
         action="store_true",
-        help="go on where a stored offset is no longer in the topic (what was between is lost), "
+        help="go on where a committed offset is no longer in the topic (what was between is lost), "
         "and act on triggers of which nothing proves that they are undone (some may be done twice)",
     )
     return {name: value for name, value in vars(parser.parse_args()).items() if value}
@@ -55,7 +55,7 @@ def serve(
         namespace=settings.namespace,
         group=rules.topic,
         instance=settings.instance,
-        own_topic=rules.topic,
+        output_topic=rules.topic,
         input_topics=rules.inputs,
         client=settings.kafka_login,
         logger=client_logger,
