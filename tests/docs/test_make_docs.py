@@ -11,7 +11,6 @@ from tools.docs import claims, page, pages
 from tools.docs.__main__ import main
 from tools.docs.claims import Mark
 
-MOST_WORDS = 1500
 MARK = "@pytest.mark.claim('it holds', section='restore', tried='broken')"
 TEST = "\ndef test_it(): ..."
 RESTORED = """
@@ -35,9 +34,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_what_make_docs_writes_is_committed() -> None:
-    made = pages.generated()
-    assert pages.outdated(made) == [], "run `make docs`"
-    assert {name: len(text.split()) for name, text in made.items() if len(text.split()) >= MOST_WORDS} == {}
+    assert pages.outdated(pages.generated()) == [], "run `make docs`"
 
 
 def test_what_is_out_of_date_is_named_written_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,8 +70,8 @@ def test_marks_are_read_from_methods_beside_other_marks_and_in_any_number(tmp_pa
 
 
 def test_what_several_tests_prove_is_one_row_and_one_claim() -> None:
-    marks = [Mark(f"tests/a.py::test_{number}", "it holds", "restore", "broken") for number in (1, 2)]
-    assert "| it holds | `tests/a.py::test_1`, `tests/a.py::test_2` | broken |\n" in claims.page("restore", marks)
+    marks = [Mark(f"tests/a.py::test_{number}", "it | holds", "restore", "broken") for number in (1, 2)]
+    assert r"| it \| holds | `tests/a.py::test_1`, `tests/a.py::test_2` | broken |" in claims.page("restore", marks)
     assert "| [Restore](claims/restore.md) | 1 | 1 |\n" in claims.contents(marks)
 
 

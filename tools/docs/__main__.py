@@ -12,8 +12,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
     if not parser.parse_args().check:
-        for name in pages.write(pages.generated()):
-            print(f"{name} is written")
+        made = pages.generated()
+        for name in pages.write(made):
+            print(f"{name} is {'written' if name in made else 'removed'}")
         return 0
     names = pages.outdated(pages.generated())
     if names:

@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, str] = {
 }
 """Titles of the pages. The first six are about the publishing services."""
 FORM = '@pytest.mark.claim("TEXT", section="SECTION", tried="HOW")'
+BAR = r"\|"
 TABLE = "| claim | test | tried |\n| --- | --- | --- |\n"
 
 
@@ -50,7 +51,9 @@ def page(section: str, marks: Sequence[Mark]) -> str:
     for mark in marks:
         if mark.section == section:
             tests.setdefault((mark.text, mark.tried), []).append(f"`{mark.test}`")
-    rows = "".join(f"| {text} | {', '.join(names)} | {tried} |\n" for (text, tried), names in tests.items())
+    rows = "".join(
+        f"| {text.replace('|', BAR)} | {', '.join(names)} | {tried} |\n" for (text, tried), names in tests.items()
+    )
     head = "<!-- Made by `make docs` from the marks on the tests. -->\n\n"
     return f"{head}# {SECTIONS[section]}\n\nWhat the columns mean is in [claims](../claims.md).\n\n{TABLE}{rows}"
 
