@@ -24,7 +24,7 @@ CHUNK = 5000
 Offsets = Mapping[TopicPartition, int]
 
 
-class Topics:
+class TopicReader:
     """Reads all three topics without a group: it stores nothing at the broker.
 
     Every call blocks for seconds at most and raises Unavailable when there is no answer, UserError when a topic is

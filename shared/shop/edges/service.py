@@ -15,7 +15,7 @@ from shop.runtime.clock import SystemClock
 from shop.runtime.kafka.log import KafkaLog
 from shop.runtime.kafka.options import KafkaOptions
 from shop.runtime.limits import Limits
-from shop.runtime.loop import Processor, Projection, Source
+from shop.runtime.loop import EntitySource, Processor, Projection
 from shop.runtime.watchdog import Watchdog
 
 WATCHDOG_SECONDS = 90
@@ -39,7 +39,7 @@ def serve(
     settings: BusinessSettings,
     rules: Rules[Any],
     *,
-    source: Source | None = None,
+    source: EntitySource | None = None,
     projection: Projection | None = None,
     locks: Locks | None = None,
 ) -> None:

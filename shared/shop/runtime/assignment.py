@@ -21,7 +21,7 @@ from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.hanging import HangingTransaction
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition, TopicState
-from shop.runtime.partition import Partition
+from shop.runtime.partition import PartitionState
 from shop.runtime.refusals import Refusals
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ class AssignmentState:
     output_topic: str
     input_topics: tuple[str, ...]
     topics: Mapping[str, TopicState] = field(default_factory=dict)
-    partitions: dict[int, Partition] = field(default_factory=dict)
+    partitions: dict[int, PartitionState] = field(default_factory=dict)
     live: bool = False
     stored: Mapping[TopicPartition, Committed] = field(default_factory=dict)
     committed_at: float = float("-inf")
@@ -51,18 +51,18 @@ class AssignmentState:
     """How often it failed since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
     """Per partition number: triggers in doubt, and the output end to read up to before they are judged."""
-    _ready: deque[tuple[Partition, Trigger]] = field(default_factory=deque)
+    _ready: deque[tuple[PartitionState, Trigger]] = field(default_factory=deque)
     """What was due when it was scheduled: most of what is decided in a hurry, and a queue is cheaper than a heap."""
-    _timers: list[tuple[float, int, Partition, Trigger]] = field(default_factory=list)
+    _timers: list[tuple[float, int, PartitionState, Trigger]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
 
-    def schedule(self, partition: Partition, trigger: Trigger, elapsed: float) -> None:
+    def schedule(self, partition: PartitionState, trigger: Trigger, elapsed: float) -> None:
         if trigger.due <= elapsed:
             self._ready.append((partition, trigger))
         else:
             heapq.heappush(self._timers, (trigger.due, next(self._order), partition, trigger))
 
-    def due(self, elapsed: float) -> tuple[Partition, Trigger] | None:
+    def due(self, elapsed: float) -> tuple[PartitionState, Trigger] | None:
         """Takes the next trigger whose time has come, the longest overdue of those that waited for it and of those
         that came too late to wait."""
         if self._timers:
@@ -159,7 +159,9 @@ def restore(
     _say_doubts(starts)
     for number, start in starts.items():
         ends = {topic: targets[TopicPartition(topic, number)] for topic in assignment.topics}
-        assignment.partitions[number] = Partition(number, rules, limits, start, ends, assignment.schedule, refusals)
+        assignment.partitions[number] = PartitionState(
+            number, rules, limits, start, ends, assignment.schedule, refusals
+        )
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(assignment.next)
     source.pause(assignment.input_partitions)

@@ -37,7 +37,7 @@ REPORT_SECONDS = 10.0
 log = structlog.get_logger()
 
 
-class Source(Protocol):
+class EntitySource(Protocol):
     """Where new entities come from, in a service that opens them itself."""
 
     def arrivals(
@@ -70,7 +70,7 @@ class Processor:
         clock: Clock,
         limits: Limits,
         *,
-        source: Source | None = None,
+        source: EntitySource | None = None,
         projection: Projection | None = None,
         accept_loss: bool = False,
         heartbeat: Callable[[], None] = lambda: None,

@@ -27,7 +27,7 @@ KEPT_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-class Partition:
+class PartitionState:
     """All entities whose events lie in one partition number.
 
     ``schedule`` is called with each trigger that has a due time; ``fire`` is to be called with it when that has come.
@@ -41,7 +41,7 @@ class Partition:
         limits: Limits,
         start: Start,
         ends: Mapping[str, int],
-        schedule: Callable[["Partition", Trigger, float], None],
+        schedule: Callable[["PartitionState", Trigger, float], None],
         refusals: Refusals,
     ) -> None:
         self.number = number
