@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic_settings import SettingsConfigDict
 
 from local.errors import Refusal
+from shop.edges.settings import Settings
 from tools.docs import claims, page, pages
 from tools.docs.__main__ import main
 from tools.docs.claims import Mark
+from tools.docs.settings import PROGRAMS, settings_of
 
 MARK = "@pytest.mark.claim('it holds', section='restore', tried='broken')"
 TEST = "\ndef test_it(): ..."
@@ -59,6 +62,24 @@ def test_check_writes_nothing_and_says_what_to_run(
     monkeypatch.setattr(pages, "outdated", lambda made: sorted(made)[:1])
     assert main() == 1
     assert capsys.readouterr().err == "out of date: analytics/.env.example: run `make docs`\n"
+
+
+def test_a_setting_in_a_section_that_the_page_does_not_have_is_refused() -> None:
+    class Elsewhere(Settings):
+        model_config = SettingsConfigDict(title="Elsewhere")
+        colour: str = "blue"
+
+    with pytest.raises(Refusal, match="COLOUR is in section Elsewhere"):
+        settings_of(Elsewhere)
+
+
+def test_what_is_set_elsewhere_by_default_stays_in_its_section() -> None:
+    sections = {setting.name: setting.section for setting in settings_of(PROGRAMS["checkout"])}
+    assert (sections["CUSTOMERS"], sections["KAFKA_USER"], sections["SEED"]) == (
+        "Checkouts",
+        "Kafka",
+        "Chance and time",
+    )
 
 
 def test_marks_are_read_from_methods_beside_other_marks_and_in_any_number(tmp_path: Path) -> None:

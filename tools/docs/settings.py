@@ -13,6 +13,7 @@ from analytics_service.audit.settings import AuditSettings
 from analytics_service.settings import AnalyticsSettings, ReaderSettings
 from checkout_service.settings import CheckoutSettings
 from fulfillment_service.settings import FulfillmentSettings
+from local.errors import Refusal
 from order_service.settings import OrderSettings
 from shop.edges.settings import Settings
 
@@ -64,7 +65,10 @@ class Setting:
 
 
 def settings_of(kind: type[Settings]) -> list[Setting]:
-    """All settings of a program, by section, and in each as they are declared."""
+    """All settings of a program, by section, and in each as they are declared.
+
+    Raises Refusal where the page has no place for the section of one.
+    """
     found = [
         Setting(name.upper(), _section(kind, name), _written(field.default), _values(field), field.description or "")
         for name, field in kind.model_fields.items()
@@ -120,7 +124,10 @@ def _comment(setting: Setting) -> list[str]:
 def _section(kind: type[Settings], name: str) -> str:
     """The title of the class that declares a field first: whoever sets another default moves it nowhere."""
     declaring = [base for base in kind.__mro__ if issubclass(base, BaseSettings) and name in base.model_fields]
-    return str(declaring[-1].model_config["title"])
+    title = str(declaring[-1].model_config["title"])
+    if title not in SECTIONS:
+        raise Refusal(f"{name.upper()} is in section {title}, which tools/docs/settings.py does not name in SECTIONS")
+    return title
 
 
 def _written(default: object) -> str:
