@@ -49,6 +49,11 @@ def full(shop: Shop, code: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.claim(
+    "while the disk is full nothing is stored and the reason is logged; afterwards everything is stored once",
+    section="analytics",
+    tried="broken in 3 ways",
+)
 @pytest.mark.parametrize("code", [TABLE_FULL, DISK_FULL])
 def test_while_the_disk_is_full_nothing_is_stored_and_afterwards_everything_once(shop: Shop, code: int) -> None:
     published = shop.topics.publish(lives(range(20)))
@@ -69,6 +74,9 @@ def test_while_the_disk_is_full_nothing_is_stored_and_afterwards_everything_once
     assert service.output().count("] dead letter ") == 10, "each is said once, when it is stored"
 
 
+@pytest.mark.claim(
+    "partitions that were paused are read on after a rebalance", section="analytics", tried="found the stall"
+)
 def test_a_rebalance_while_the_database_is_slow_stalls_nothing(shop: Shop) -> None:
     published = shop.topics.publish(lives(range(20)))
     service = shop.start(BATCH_MESSAGES=10)
@@ -137,6 +145,9 @@ def running(
     consumers[-1].close()
 
 
+@pytest.mark.claim(
+    "pauses grow from failure to failure, until a batch is stored", section="analytics", tried="broken in 8 ways"
+)
 def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(reader, "SHORTEST_PAUSE", 0.01)
@@ -166,6 +177,7 @@ class NeverJoining(Consumer):
         pass
 
 
+@pytest.mark.claim("a consumer that never gets a message is replaced", section="analytics", tried="broken")
 def test_a_consumer_that_is_given_nothing_for_good_is_left_behind_and_another_one_goes_on(
     shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

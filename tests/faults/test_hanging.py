@@ -58,6 +58,11 @@ def hang(world: RealWorld, kafka: Kafka, number: int) -> None:
     kafka.wait_ready()
 
 
+@pytest.mark.claim(
+    "a hanging transaction is aborted by its slot, and what it held is decided again",
+    section="transactions",
+    tried="found by `make chaos`",
+)
 def test_what_the_broker_left_hanging_is_aborted_and_decided_again_by_its_slot(forgetful: Kafka) -> None:
     world = RealWorld(forgetful.bootstrap)
     events: list[str] = []

@@ -33,6 +33,9 @@ LONG_ENOUGH = 1.0
 """Seconds in which a question that does not wait would be answered many times over."""
 
 
+@pytest.mark.claim(
+    "a partition that was paused is read again after the next start", section="restore", tried="not broken"
+)
 def test_a_partition_that_was_paused_is_read_again_after_the_next_start(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     world.publish(*PLACE, b"key", b"value")
@@ -47,6 +50,9 @@ def test_a_partition_that_was_paused_is_read_again_after_the_next_start(kafka: K
     world.close()
 
 
+@pytest.mark.claim(
+    "when a member ends, the others get its partitions at once", section="failures", tried="not broken"
+)
 def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     first, second = (KafkaLog(world.options("order", slot, rules_of("order"))) for slot in "01")
@@ -69,6 +75,11 @@ def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Ka
     world.close()
 
 
+@pytest.mark.claim(
+    "committed offsets are stable: they are not returned before a transaction that changes them has ended",
+    section="restore",
+    tried="not broken",
+)
 def test_committed_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     consumers: list[ck.Consumer] = []
@@ -99,6 +110,11 @@ def test_committed_offsets_are_not_told_before_the_transaction_that_changes_them
     world.close()
 
 
+@pytest.mark.claim(
+    "a transaction fails when its partitions were reassigned before its records reached the broker",
+    section="transactions",
+    tried="found group metadata that was read too late",
+)
 def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records_were_at_the_broker(
     kafka: Kafka,
 ) -> None:
@@ -153,6 +169,7 @@ def end_connections(port: int) -> None:
                         end.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.claim("a transaction outlives the connections it began on", section="transactions", tried="broken")
 def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     log = KafkaLog(world.options("order", "0", rules_of("order")))
@@ -208,6 +225,11 @@ class HalfJoining(ck.Consumer):
         super().subscribe(topics[1:], **options)
 
 
+@pytest.mark.claim(
+    "a consumer that never gets an answer, or never all of it, is replaced",
+    section="failures",
+    tried="broken in 3 ways",
+)
 @pytest.mark.parametrize("first", [WithoutCoordinator, NeverJoining, HalfJoining])
 def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_another_one_goes_on(
     kafka: Kafka, first: type[ck.Consumer], monkeypatch: pytest.MonkeyPatch
@@ -230,6 +252,7 @@ def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_a
     world.close()
 
 
+@pytest.mark.claim("a producer that gets no answer is replaced", section="transactions", tried="broken")
 def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     made: list[ck.Producer] = []
@@ -254,6 +277,11 @@ def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
     world.close()
 
 
+@pytest.mark.claim(
+    "when stable offsets do not come, a hanging transaction of the slot is aborted",
+    section="transactions",
+    tried="found by `make chaos`",
+)
 def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +355,12 @@ def ids_in_memory() -> int:
     return sum(type(one).__name__ == "Uuid" for one in gc.get_objects())
 
 
+@pytest.mark.claim(
+    "an offset that the client made up because the leader was lost is refused (as a restore target it would be "
+    "reached at once)",
+    section="restore",
+    tried="found by killing one of three brokers",
+)
 def test_an_offset_that_the_client_made_up_because_the_leader_went_is_no_answer(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

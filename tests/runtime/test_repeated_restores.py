@@ -60,6 +60,7 @@ class Recreated(FakeLog):
         return batch
 
 
+@pytest.mark.claim("pauses between restores grow, whatever the reason", section="restore", tried="broken")
 @pytest.mark.parametrize("kind", [RefusedEvents, RefusedOffsets, Deaf, Rebalanced, Recreated])
 def test_whatever_the_reason_the_pauses_between_restores_grow(kind: type[FakeLog]) -> None:
     world = FakeWorld()
@@ -86,6 +87,7 @@ def test_after_a_steady_time_the_next_restore_is_at_once_again() -> None:
 BAD = [b"{", None, b"\xff", submitted(1)[1][:-1]]
 
 
+@pytest.mark.claim("a refused message is logged once, however often it is read", section="restore", tried="broken")
 def test_a_message_that_is_refused_is_said_once_however_often_it_is_read_and_counted_each_time() -> None:
     world = FakeWorld()
     for status in (OrderStatus.NEW, OrderStatus.MERCHANT_ACCEPTED):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import pytest
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
@@ -43,6 +44,9 @@ def watched(world: FakeWorld, service: str, watch: Callable[..., None]) -> Watch
     return log
 
 
+@pytest.mark.claim(
+    "every transaction commits the offset of every partition held", section="transactions", tried="broken"
+)
 def test_every_transaction_stores_the_offset_of_every_partition_held() -> None:
     world = FakeWorld()
     stored: list[set[TopicPartition]] = []
@@ -57,6 +61,9 @@ def test_every_transaction_stores_the_offset_of_every_partition_held() -> None:
     assert all(topic_partitions == held for topic_partitions in stored)
 
 
+@pytest.mark.claim(
+    "a member that lost its partitions since it polled publishes nothing", section="transactions", tried="not broken"
+)
 def test_a_member_that_lost_its_partitions_since_it_polled_publishes_nothing() -> None:
     """Only a timer has come due, no offset moves: without offsets in the transaction nobody would notice."""
     world = FakeWorld()
@@ -76,6 +83,9 @@ def test_a_member_that_lost_its_partitions_since_it_polled_publishes_nothing() -
     assert member.counts["restores"] == 1
 
 
+@pytest.mark.claim(
+    "a transaction that took too long is followed by smaller ones", section="transactions", tried="broken"
+)
 def test_a_transaction_that_took_too_long_is_followed_by_smaller_ones() -> None:
     world = FakeWorld()
     sizes: list[int] = []
@@ -112,6 +122,7 @@ class Table:
             self.rows[entity.id] = record.value
 
 
+@pytest.mark.claim("the projection is written before its offset is committed", section="transactions", tried="broken")
 def test_the_projection_is_written_before_its_offset_is_committed() -> None:
     world = FakeWorld()
     table = Table()
@@ -159,6 +170,7 @@ def test_while_the_projection_is_away_nothing_is_stored_and_after_a_crash_nothin
     assert table.rows == {record.key.decode(): record.value for record in world.records("fulfillment") if record.key}
 
 
+@pytest.mark.claim("pauses grow while the projection is away", section="failures", tried="found by `make chaos`")
 def test_the_pauses_grow_while_the_projection_is_away_and_begin_anew_when_it_was_there() -> None:
     world = FakeWorld()
     table = Table()
