@@ -4,6 +4,7 @@ What a test needs is said by its fixtures, from which its marks come. One withou
 """
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -30,8 +31,8 @@ NEEDS = {
 }
 """By mark: the fixtures of which a test that has it uses one, by whatever way."""
 SERVERS = ("broker", "database", "compose")
-NO_JAVA = Path(__file__).with_name("no_java")
-"""A JAVA_HOME whose Java starts nothing and says why."""
+NO_SERVERS = Path(__file__).with_name("no_servers")
+"""A JAVA_HOME, and a MariaDB beside it, that start nothing and say why."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -121,7 +122,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         if not any(item.get_closest_marker(mark) for mark in SERVERS):
             patch.setattr(programs, "ready", _refuse)
             patch.setattr(Server, "start", _refuse)
-            patch.setenv("JAVA_HOME", str(NO_JAVA))
+            patch.setenv("JAVA_HOME", str(NO_SERVERS))
+            patch.setenv("PATH", str(NO_SERVERS / "bin"), prepend=os.pathsep)
         return (yield)
 
 
