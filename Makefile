@@ -77,7 +77,7 @@ compose-test: tools ## bring docker-compose.yml up under another name, use it, b
 
 fuzz: python ## foreign bytes against every reader of them: ARGS='--seconds 20' or ARGS='--inputs 1000000'
 	@$(LOCAL) ensure binaries tools
-	@$(WITH_SERVICES) $(TOOL) fuzz $(ARGS)
+	@$(WITH_SERVICES) $(TOOL) tools.fuzz $(ARGS)
 
 lint: tools ## check style, types and which module may import which
 	.venv/bin/ruff check .
@@ -86,24 +86,24 @@ lint: tools ## check style, types and which module may import which
 	@for service in $(SERVICES); do .venv/bin/mypy $$service/main.py || exit; done
 	$(WITH_SERVICES) .venv/bin/lint-imports
 
-bench: python ## measure everything but growth, beside its references (QUICK=1: roughly); the figures go to bench/results.json
+bench: python ## measure everything but growth, beside its references (QUICK=1: roughly); the figures go to tools/bench/results.json
 	@$(LOCAL) ensure binaries tools
-	@$(WITH_SERVICES) $(TOOL) bench $(ARGS)
+	@$(WITH_SERVICES) $(TOOL) tools.bench $(ARGS)
 
 bench-runtime: ARGS = runtime
 bench-runtime: bench ## only transitions per second through one service, beside a bare loop
 
 bench-growth: python ## store 20 million messages, and measure what they do to storing and to the KPIs (15 minutes, 20 GB)
 	@$(LOCAL) ensure binaries tools
-	@$(WITH_SERVICES) $(TOOL) bench.growth
+	@$(WITH_SERVICES) $(TOOL) tools.bench.growth
 
 bench-restore: python ## read six million checkouts with all committed offsets gone: memory and time (30 minutes, 9 GB)
 	@$(LOCAL) ensure binaries tools
-	@$(WITH_SERVICES) $(TOOL) bench.restore
+	@$(WITH_SERVICES) $(TOOL) tools.bench.restore
 
 bench-scaling: python ## what each service does with 1, 2 and 4 instances, and with more partitions (QUICK=1: roughly)
 	@$(LOCAL) ensure binaries tools
-	@$(WITH_SERVICES) $(TOOL) bench.scaling
+	@$(WITH_SERVICES) $(TOOL) tools.bench.scaling
 
 chaos: python ## faults drawn from a seed against everything under load, then the verdict: FAULTS=100 SEED=1 (ARGS=--help tells all)
 	@$(LOCAL) ensure binaries tools

@@ -7,13 +7,13 @@ import structlog
 from confluent_kafka import Consumer
 
 from analytics_service import kafka
-from analytics_service.console import KpiConsole
-from analytics_service.ingest import Ingest
+from analytics_service.ingest.loader import Loader
+from analytics_service.ingest.monitoring import Analytics
+from analytics_service.ingest.reader import Ingest
+from analytics_service.ingest.store import Store, writer
 from analytics_service.kafka import Broker, Lag
-from analytics_service.loader import Loader
-from analytics_service.monitoring import Analytics
+from analytics_service.kpi.console import KpiConsole
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.store import Store, writer
 from analytics_service.streams import Streams
 from shop.edges import database, logging, monitoring
 from shop.edges.lock_watch import LockWatch

@@ -29,7 +29,7 @@ from local.kafka import ADMIN_PASSWORD, Kafka
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from local.server import HOST, Server, free_port
-from tests import stack
+from tools.kit import stack
 
 TOPICS = ("checkout", "order", "fulfillment")
 SERVICES = (*TOPICS, "analytics")
@@ -43,7 +43,7 @@ WITH_USERS = {"allow.everyone.if.no.acl.found": "false"}
 REPLY = 20.0
 HELD = 15_000
 """Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a topic made
-anew holds back all that follows, which is read again at each reload."""
+anew holds back all that follows, which is read again at each restore."""
 
 Say = Callable[[str], None]
 

@@ -10,7 +10,7 @@ import structlog
 
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from tests.stack import start_both
+from tools.kit.stack import start_both
 
 LAST_LINES = 15
 

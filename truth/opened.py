@@ -14,7 +14,7 @@ from shop.contract.events import Checkout, parse
 from shop.contract.lifecycle import CheckoutStatus
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import told
+from shop.runtime.kafka.failover import told
 
 REPLY_SECONDS = 5.0
 SILENCE_SECONDS = 30.0

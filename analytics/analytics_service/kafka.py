@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from analytics_service.streams import Place, Streams
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind, told
-from shop.runtime.kafka_login import Login
-from shop.runtime.kafka_topic_state import topic_state
+from shop.runtime.kafka.failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind, told
+from shop.runtime.kafka.login import Login
+from shop.runtime.kafka.topic_state import topic_state
 
 REPLY_SECONDS = 3.0
 SESSION_SECONDS = 10

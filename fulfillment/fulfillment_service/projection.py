@@ -71,7 +71,7 @@ class FulfillmentTable:
 
 
 def _news(connection: Connection, events: Sequence[Fulfillment]) -> list[Fulfillment]:
-    """Those that the table does not show yet. After a reload it shows nearly all of them, and to find that out takes
+    """Those that the table does not show yet. After a restore it shows nearly all of them, and to find that out takes
     a third of the time of storing them again."""
     ids = [event.fulfillment_id for event in events]
     shown = {name: FulfillmentStatus(status) for name, status in connection.execute(SHOWN, {"ids": ids})}

@@ -9,7 +9,7 @@ import pytest
 
 from local.kafka import Kafka
 from local.paths import ROOT
-from tests.stack import new_kafka
+from tools.kit.stack import new_kafka
 
 
 def init_kafka(kafka: Kafka, **settings: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import URL, Engine, MetaData, NullPool, Table, create_engine, inspect, select
 
 from local.mariadb import MariaDB
-from tests.stack import binaries
+from tools.kit.stack import binaries
 
 pytestmark = pytest.mark.database
 

@@ -30,7 +30,7 @@ from shop.edges.settings import DatabaseSettings, Settings, load
 from shop.runtime.errors import UserError
 from tests.access.conftest import init_kafka
 from tests.passwords import HARD, UNFIT, any_password
-from tests.stack import new_kafka
+from tools.kit.stack import new_kafka
 
 USERS = ("checkout", "order", "fulfillment", "analytics", "auditor")
 REPLY = 20.0

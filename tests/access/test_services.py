@@ -15,11 +15,11 @@ from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from shop.contract.ids import order_id_of
-from tests import databases
 from tests.access.conftest import init_kafka
 from tests.access.visitor import ANONYMOUS, Visitor
-from tests.runtime.real_world import read_committed
-from tests.shop import SERVICES, Service, wait_until
+from tools.kit import databases
+from tools.kit.real_world import read_committed
+from tools.kit.shop import SERVICES, Service, wait_until
 
 pytestmark = pytest.mark.broker
 

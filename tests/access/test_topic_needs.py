@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from local.kafka import ADMIN_PASSWORD, Kafka
 from tests.access.conftest import init_kafka
 from tests.access.visitor import Visitor
-from tests.stack import new_kafka
+from tools.kit.stack import new_kafka
 
 pytestmark = pytest.mark.broker
 

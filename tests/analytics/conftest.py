@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from analytics_service.ingest.store import writer
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.store import writer
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from tests import databases
-from tests.analytics.business import Topics
 from tests.analytics.facts import Facts
 from tests.analytics.world import Shop
-from tests.databases import Databases
+from tools.kit import databases
+from tools.kit.business import Topics
+from tools.kit.databases import Databases
 
 TABLES = (
     *("checkout", "`order`", "fulfillment", "cart_item", "shipping_address", "dead_letter"),

@@ -10,7 +10,7 @@ import runpy
 import signal
 import sys
 
-from analytics_service import local_infile
+from analytics_service.ingest import local_infile
 from local.binaries import ROOT
 
 POINT, NUMBER = sys.argv[1], int(sys.argv[2])

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
-from analytics_service import kpis
+from analytics_service.kpi import kpis
 from shop.contract.ids import fulfillment_id_of, order_id_of, time_ordered_id
 
 NOW = datetime(2027, 1, 15, 9, 0, 0)

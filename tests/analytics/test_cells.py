@@ -9,7 +9,7 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analytics_service.cells import line
+from analytics_service.export.cells import line
 
 TEXT = st.text(st.characters(codec="utf-8")) | st.text(st.sampled_from("'=+-@\t\r\n \",a\uff1d"))
 

@@ -8,9 +8,9 @@ from sqlalchemy import text
 from analytics_service.audit.topics import _message
 from analytics_service.dead_letters import LONGEST_REASON, reason_of
 from shop.contract.events import parse, serialize
-from tests.analytics.business import life, lives
 from tests.analytics.foreign_headers import produce
 from tests.analytics.world import Shop
+from tools.kit.business import life, lives
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\0", "\u2028", "\x1b[2J", "\n" * LONGEST_REASON, " " * LONGEST_REASON])

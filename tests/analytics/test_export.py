@@ -8,9 +8,9 @@ import os
 import pytest
 from sqlalchemy import text
 
-from analytics_service import extract
-from analytics_service.cells import line
-from analytics_service.extract import Period
+from analytics_service.export import extract
+from analytics_service.export.cells import line
+from analytics_service.export.extract import Period
 from local.server import free_port
 from shop.runtime.errors import UserError
 from tests.analytics.exports import export, store

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from analytics_service import extract
-from analytics_service.extract import Period
+from analytics_service.export import extract
+from analytics_service.export.extract import Period
 from tests.analytics.exports import MANY, MODULE, environment, started, store, store_many
 from tests.analytics.world import PATIENCE_SECONDS, Shop
 

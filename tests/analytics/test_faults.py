@@ -13,8 +13,8 @@ from sqlalchemy import text
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.server import Server
-from tests.analytics.business import lives
 from tests.analytics.world import Shop, wait
+from tools.kit.business import lives
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 

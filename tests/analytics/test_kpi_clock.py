@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from analytics_service import kpis
+from analytics_service.kpi import kpis
 from tests.analytics.facts import Facts, identifier, time
 
 pytestmark = pytest.mark.database

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analytics_service import kpis
+from analytics_service.kpi import kpis
 from local.mariadb import MariaDB
 from tests.analytics.facts import Facts, identifier, time
 

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from analytics_service.kpis import ALL
+from analytics_service.kpi.kpis import ALL
 from shop.contract.events import Event, Order, serialize
 from shop.contract.lifecycle import OrderStatus
-from tests.analytics.business import life
 from tests.analytics.world import Shop, wait
+from tools.kit.business import life
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pymysql.err import OperationalError
 
-from analytics_service.local_infile import MemoryConnection
+from analytics_service.ingest.local_infile import MemoryConnection
 
 GOODBYE = b"\x01"
 OK = b"\x00\x00\x00\x02\x00\x00\x00"

@@ -16,18 +16,19 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from analytics_service import ingest, kafka
-from analytics_service.batch import Batch
-from analytics_service.ingest import Ingest
-from analytics_service.loader import Loader
+from analytics_service import kafka
+from analytics_service.ingest import reader
+from analytics_service.ingest.batch import Batch
+from analytics_service.ingest.loader import Loader
+from analytics_service.ingest.reader import Ingest
+from analytics_service.ingest.store import Collision, Store
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.store import Collision, Store
 from analytics_service.streams import Streams
 from local.server import free_port
 from shop.contract.lifecycle import TOPICS
 from shop.runtime.errors import Unavailable
-from tests.analytics.business import life, lives
 from tests.analytics.world import Shop, wait
+from tools.kit.business import life, lives
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 
@@ -132,9 +133,9 @@ def running(
 
 
 def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(ingest, "SHORTEST_PAUSE", 0.01)
-    monkeypatch.setattr(ingest, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(reader, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(reader, "LONGEST_PAUSE", 0.05)
     away, stored, collision = Unavailable("a test"), None, Collision("a test")
     failures = {
         (away, away, away, away, away): [0.01, 0.02, 0.04, 0.05, 0.05],
@@ -149,7 +150,7 @@ def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeyp
     published = shop.topics.publish(life(1))
     with capture_logs() as said, running(shop, engine, settings, lambda: Consumer(config), store) as service:
         wait(lambda: service.done() or shop.count() == published, "everything")
-    pauses = [line["seconds"] for line in said if line["event"] == "starting again from the database"]
+    pauses = [line["seconds"] for line in said if line["event"] == "restoring from the database"]
     assert pauses == [pause for expected in failures.values() for pause in expected]
     shop.verify()
 
@@ -164,7 +165,7 @@ class NeverJoining(Consumer):
 def test_a_consumer_that_is_given_nothing_for_good_is_left_behind_and_another_one_goes_on(
     shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "JOIN_SECONDS", 3.0)
+    monkeypatch.setattr(reader, "JOIN_SECONDS", 3.0)
     settings = settings_of(shop)
     config = kafka.consumer(settings, logging.getLogger("librdkafka"))
     kinds = iter([NeverJoining, Consumer])

@@ -11,18 +11,18 @@ import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
+from analytics_service.ingest.store import Store
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.store import Store
 from fulfillment_service.projection import FulfillmentTable, writer
 from fulfillment_service.settings import FulfillmentSettings
 from local.mariadb import MariaDB
 from shop.edges.lock_watch import LockWatch
 from shop.edges.settings import DatabaseSettings
-from tests.analytics.batches import batch, facts, logs, number_of
-from tests.analytics.business import life
 from tests.analytics.world import wait
-from tests.databases import Databases
 from tests.fulfillment.test_projection import SHIPPED, events
+from tools.kit.batches import batch, facts, logs, number_of
+from tools.kit.business import life
+from tools.kit.databases import Databases
 
 pytestmark = pytest.mark.database
 

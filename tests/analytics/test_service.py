@@ -9,8 +9,8 @@ from sqlalchemy import text
 from local.server import free_port
 from shop.contract.events import serialize
 from shop.contract.lifecycle import TOPICS
-from tests.analytics.business import life, lives
 from tests.analytics.world import Shop, wait
+from tools.kit.business import life, lives
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 

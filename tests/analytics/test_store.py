@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from analytics_service.batch import Fact
-from analytics_service.loader import Loader
-from analytics_service.rebuild import rebuild
-from analytics_service.rows import COLUMNS, NULL
-from analytics_service.store import Collision, Store
+from analytics_service.ingest.batch import Fact
+from analytics_service.ingest.loader import Loader
+from analytics_service.ingest.rows import COLUMNS, NULL
+from analytics_service.ingest.store import Collision, Store
 from analytics_service.streams import Partition
 from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
-from tests.analytics.batches import batch, facts, logs, number_of
-from tests.analytics.business import life
 from tests.analytics.world import wait
+from tools.kit.batches import batch, facts, logs, number_of
+from tools.kit.business import life
+from tools.kit.rebuild import rebuild
 
 pytestmark = pytest.mark.database
 

@@ -8,16 +8,16 @@ import pytest
 from sqlalchemy import Connection, Engine, ExceptionContext, TextClause, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from analytics_service.batch import Fact
-from analytics_service.bookmarks import lock
-from analytics_service.local_infile import serve_from_memory
-from analytics_service.store import ATTEMPTS, DEADLOCK, Collision, Store
+from analytics_service.ingest.batch import Fact
+from analytics_service.ingest.bookmarks import lock
+from analytics_service.ingest.local_infile import serve_from_memory
+from analytics_service.ingest.store import ATTEMPTS, DEADLOCK, Collision, Store
 from local.mariadb import MariaDB
 from shop.contract.events import Event
 from shop.edges.database import LOCK_WAIT_TIMEOUT
-from tests.analytics.batches import batch, facts, logs, number_of
-from tests.analytics.business import life
 from tests.analytics.world import wait
+from tools.kit.batches import batch, facts, logs, number_of
+from tools.kit.business import life
 
 pytestmark = pytest.mark.database
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import confluent_kafka as ck
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
-from analytics_service.rebuild import rebuild
 from analytics_service.streams import Partition, Place
 from local.binaries import ROOT
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
-from tests.analytics.business import Topics
+from tools.kit.business import Topics
+from tools.kit.rebuild import rebuild
 
 MAIN = ROOT / "analytics" / "main.py"
 PATIENCE_SECONDS = 30.0

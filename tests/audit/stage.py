@@ -17,9 +17,9 @@ from local.kafka import Kafka
 from local.mariadb import MariaDB
 from shop.contract.events import Event, serialize
 from shop.contract.lifecycle import TOPICS
-from tests import databases
 from tests.audit.world import World
-from tests.shop import Service, wait_until
+from tools.kit import databases
+from tools.kit.shop import Service, wait_until
 
 PARTITIONS = 3
 Place = tuple[str, int, int]

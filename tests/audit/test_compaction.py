@@ -10,7 +10,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from shop.contract.lifecycle import TOPICS, CheckoutStatus, OrderStatus
 from tests.audit.stage import Stage
 from tests.audit.world import COMPLETED, World
-from tests.shop import wait_until
+from tools.kit.shop import wait_until
 
 FAMILIES = 60
 

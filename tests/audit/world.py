@@ -13,7 +13,7 @@ from analytics_service.audit.rules import Terms
 from shop.contract.events import Checkout, Event, Fulfillment, Order, serialize
 from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import TOPICS, CheckoutStatus, FulfillmentStatus, OrderStatus
-from tests import samples
+from tools.kit import samples
 
 Place = tuple[str, int, int]
 CHUNK = 7

@@ -13,7 +13,7 @@ from shop.contract.events import Checkout, parse, serialize
 from shop.contract.ids import murmur2
 from shop.contract.lifecycle import CheckoutStatus
 from shop.runtime.loop import Source
-from tests.samples import START
+from tools.kit.samples import START
 
 USERS = tuple(f"00000000-0000-4000-8000-{number:012x}" for number in range(50))
 NOW = START + timedelta(milliseconds=123)

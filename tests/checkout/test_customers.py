@@ -6,7 +6,7 @@ import pytest
 from checkout_service.customers import COUNTRIES, Customers
 from shop.contract.events import ShippingAddress
 from shop.contract.ids import ID_PATTERN
-from tests import samples
+from tools.kit import samples
 
 COUNT = 3000
 

@@ -6,7 +6,7 @@ from statistics import mean, variance
 import pytest
 
 from checkout_service.pace import CATCH_UP_SECONDS, Pace
-from tests.samples import START
+from tools.kit.samples import START
 
 MANY = 1_000_000
 DAYS = 40

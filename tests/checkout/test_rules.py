@@ -8,7 +8,7 @@ from checkout_service.rules import LEAVING, PAYMENT_METHODS, checkout_rules
 from shop.contract.events import Checkout, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CHECKOUT, CheckoutStatus
 from shop.contract.rules import Rules
-from tests import samples
+from tools.kit import samples
 
 CREATED, SUBMITTED = CheckoutStatus.CREATED, CheckoutStatus.SUBMITTED
 ADDRESS, PAYMENT = CheckoutStatus.ADDRESS_SUBMITTED, CheckoutStatus.PAYMENT_METHOD_SUBMITTED

@@ -28,7 +28,7 @@ from tests.compose.stack import (
     docker,
 )
 from tests.local.waiting import wait_until
-from tests.shop import Service
+from tools.kit.shop import Service
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 

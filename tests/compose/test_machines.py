@@ -32,7 +32,7 @@ def test_the_database_is_set_up_as_the_services_rely_on(stack: Stack) -> None:
     ("image", "command"),
     [
         ("shop-order", ["python", "main.py"]),
-        ("shop-order", ["python", "-m", "shop.edges.front", "order", "9102"]),
+        ("shop-order", ["python", "/images/front.py", "order", "9102"]),
         ("shop-kafka", ["bash", "/broker-start.sh", "/settings/broker.properties"]),
         ("shop-kafka", ["bash", "/init-kafka.sh"]),
     ],

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shop.contract.events import _money, parse, serialize
 from shop.contract.ids import fulfillment_id_of, murmur2, order_id_of, time_ordered_id
 from shop.contract.lifecycle import LIFECYCLES, CheckoutStatus
-from tests.samples import checkout
+from tools.kit.samples import checkout
 
 
 def wire(**changes: Any) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from local.binaries import ROOT
 from local.server import free_port
 from tests.edges.test_monitoring import asked, metrics
-from tests.shop import Shop, wait_until
+from tools.kit.shop import Shop, wait_until
 
 
 class Reader:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from local.images import health
 from local.server import free_port
-from shop.edges import healthcheck
-from tests.shop import SERVICES, Shop, wait_until
+from tools.kit.shop import SERVICES, Shop, wait_until
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
@@ -60,9 +60,9 @@ def test_the_health_check_of_the_images_ends_with_0_only_where_the_service_is_we
     ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PORT", str(ports["order"]))
-    assert healthcheck.main() == 0
+    assert health.main() == 0
     monkeypatch.setenv("HTTP_PORT", str(free_port()))
-    assert healthcheck.main() == 1
+    assert health.main() == 1
 
 
 def test_metrics_are_those_of_the_table(shop: Shop, ports: dict[str, int]) -> None:

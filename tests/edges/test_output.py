@@ -9,7 +9,7 @@ import pytest
 
 from shop.edges import output
 from shop.edges.output import Output
-from tests.shop import wait_until
+from tools.kit.shop import wait_until
 
 PIPE = 65_536
 

@@ -3,10 +3,10 @@
 import pytest
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
-from tests.runtime.real_world import REPLY
-from tests.runtime.world import PARTITIONS
-from tests.samples import submitted
-from tests.shop import Shop, wait_until
+from tools.kit.real_world import REPLY
+from tools.kit.samples import submitted
+from tools.kit.shop import Shop, wait_until
+from tools.kit.world import PARTITIONS
 
 PUBLISHERS = ("checkout", "order", "fulfillment")
 

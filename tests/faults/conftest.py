@@ -5,7 +5,7 @@ import pytest
 
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from tests.shop import Shop
+from tools.kit.shop import Shop
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import confluent_kafka as ck
 
 from shop.edges import service as edge
-from shop.runtime.kafka import KafkaLog
+from shop.runtime.kafka.log import KafkaLog
 
 POINTS = (
     "after produce before offsets",

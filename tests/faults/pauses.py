@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from shop.contract.lifecycle import TOPICS
-from tests.shop import Shop
+from tools.kit.shop import Shop
 
 LOOK_SECONDS = 0.2
 

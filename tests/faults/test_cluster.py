@@ -13,13 +13,13 @@ from confluent_kafka import KafkaException
 from local.cluster import Cluster
 from local.kafka import Kafka
 from shop.contract.lifecycle import TOPICS
-from shop.runtime.kafka_topics import Topics
+from shop.runtime.kafka.topics import Topics
 from tests.faults.pauses import StoredProgress, longest_pause, published
 from tests.faults.test_zombie import members
-from tests.runtime.real_world import RealWorld
-from tests.runtime.world import PARTITIONS, rules_of
-from tests.shop import PATIENCE, Shop, wait_until
-from tests.stack import new_brokers, new_cluster, start_mariadb
+from tools.kit.real_world import RealWorld
+from tools.kit.shop import PATIENCE, Shop, wait_until
+from tools.kit.stack import new_brokers, new_cluster, start_mariadb
+from tools.kit.world import PARTITIONS, rules_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 

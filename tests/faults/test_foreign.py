@@ -5,7 +5,7 @@ import signal
 from shop.contract.events import parse
 from shop.contract.lifecycle import CheckoutStatus
 from shop.runtime.log import Record
-from tests.shop import Shop, wait_until
+from tools.kit.shop import Shop, wait_until
 
 
 def submissions(shop: Shop) -> list[Record]:

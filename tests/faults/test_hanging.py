@@ -10,20 +10,20 @@ from structlog.testing import capture_logs
 from local.kafka import Kafka
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position
-from shop.runtime.kafka_topics import Topics
+from shop.runtime.hanging import mark
+from shop.runtime.kafka.topics import Topics
 from shop.runtime.log import TopicPartition
-from shop.runtime.unfinished import mark
 from tests.runtime.behaviour import order_of
-from tests.runtime.real_world import REPLY, RealWorld
-from tests.runtime.world import PARTITIONS, rules_of
-from tests.samples import submitted
-from tests.stack import new_kafka
+from tools.kit.real_world import REPLY, RealWorld
+from tools.kit.samples import submitted
+from tools.kit.stack import new_kafka
+from tools.kit.world import PARTITIONS, rules_of
 
 pytestmark = pytest.mark.broker
 
 OWN = TopicPartition("order", 0)
-ABORTED = "what a former transaction left pending is aborted"
-KEPT = "what hangs cannot be aborted: its offsets may be stored"
+ABORTED = "a hanging transaction of this slot is aborted"
+KEPT = "a hanging transaction cannot be aborted: its offsets may be committed"
 ATTEMPTS = 5
 """The broker does not do it each time: where it is slow, it knows in time that it leads its partitions."""
 
@@ -89,7 +89,7 @@ def test_what_hangs_is_kept_where_its_offsets_are_stored(kafka: Kafka) -> None:
     world.open_transaction(*OWN, b"an event")
     with capture_logs() as logs:
         world.start("order")
-        world.until(lambda: KEPT in [line["event"] for line in logs], "the service to see what hangs")
+        world.until(lambda: KEPT in [line["event"] for line in logs], "the service to see the hanging transaction")
     assert ABORTED not in [line["event"] for line in logs]
     world.stop("order")
     world.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.faulty_service import POINTS
-from tests.shop import SERVICES, Shop, wait_until
+from tools.kit.shop import SERVICES, Shop, wait_until
 
 PUBLISHERS = ("checkout", "order", "fulfillment")
 

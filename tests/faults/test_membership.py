@@ -2,8 +2,8 @@
 
 from shop.contract.lifecycle import TOPICS
 from tests.faults.test_zombie import members
-from tests.runtime.world import PARTITIONS
-from tests.shop import SERVICES, Shop, wait_until
+from tools.kit.shop import SERVICES, Shop, wait_until
+from tools.kit.world import PARTITIONS
 
 
 def test_instances_that_join_and_leave_lose_and_double_nothing(shop: Shop) -> None:

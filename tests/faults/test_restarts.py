@@ -6,7 +6,7 @@ import pytest
 
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from tests.shop import SERVICES, Shop
+from tools.kit.shop import SERVICES, Shop
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from tests.shop import Service, Shop, wait_until
+from tools.kit.shop import Service, Shop, wait_until
 
 REPLY_SECONDS = 5.0
 STOP_IN_COMMIT = ["--point", "after offsets before commit", "--signal", "STOP", "--after", "3"]
@@ -46,11 +46,11 @@ def test_a_zombie_that_wakes_after_its_successor_took_over_writes_nothing(shop: 
     wait_until(lambda: members(shop, "order") == {"order-0", "order-1"}, "the zombie to join again, as one of two")
     shop.until_completed(5)
     # In which of two ways it notices depends on whether it hears first of its transaction or of the rebalance.
-    assert zombie.has_logged("starting anew from the log") or zombie.has_logged("transaction failed")
+    assert zombie.has_logged("restoring from the log") or zombie.has_logged("transaction failed")
     shop.must_be_clean()
 
 
-def test_a_predecessor_that_commits_while_its_successor_reloads_is_not_repeated(shop: Shop) -> None:
+def test_a_predecessor_that_commits_while_its_successor_restores_is_not_repeated(shop: Shop) -> None:
     for service in ("analytics", "checkout", "fulfillment"):
         shop.start(service)
     predecessor = shop.start("order", "0", fault=[*STOP_IN_COMMIT, "--session-seconds", "3"])

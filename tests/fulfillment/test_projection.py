@@ -14,8 +14,8 @@ from shop.contract.lifecycle import FulfillmentStatus
 from shop.edges import database
 from shop.runtime.entity import Entity
 from shop.runtime.log import Record
-from tests import databases
-from tests.samples import START, checkout
+from tools.kit import databases
+from tools.kit.samples import START, checkout
 
 pytestmark = pytest.mark.database
 
@@ -69,7 +69,7 @@ def test_rows_only_move_forward_also_within_a_batch(settings: FulfillmentSetting
 
 
 def test_what_the_table_shows_is_not_stored_again(settings: FulfillmentSettings, engine: Engine) -> None:
-    """A reload reads again what the table shows already; to write it again would take most of its time."""
+    """A restore reads again what the table shows already; to write it again would take most of its time."""
     table = FulfillmentTable(engine, settings)
     stored: list[int] = []
 

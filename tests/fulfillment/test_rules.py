@@ -6,7 +6,7 @@ from fulfillment_service.rules import LONGEST_SECONDS, SHORTEST_SECONDS, fulfill
 from shop.contract.events import Fulfillment, Order
 from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
-from tests.samples import START, checkout
+from tools.kit.samples import START, checkout
 
 RULES = fulfillment_rules(seed=1, speed=1.0)
 

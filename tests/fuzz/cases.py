@@ -1,4 +1,4 @@
-"""Messages that are known to be nasty, by hand; what the fuzzing has found lies in fuzz/found."""
+"""Messages that are known to be nasty, by hand; what the fuzzing has found lies in tools/fuzz/found."""
 
 import json
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from typing import Any
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
 
-from fuzz.messages import EXTREME_TIMES_MS, Headers, Message
 from shop.contract.events import serialize
-from tests.samples import checkout
+from tools.fuzz.messages import EXTREME_TIMES_MS, Headers, Message
+from tools.kit.samples import checkout
 
 PRESENT = TIMESTAMP_LOG_APPEND_TIME, 1_800_000_000_123
 LETTERS = {

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from analytics_service import batch, dead_letters, rows
-from fuzz.database import Tables
-from fuzz.found import Wrong
-from fuzz.load_data import analytics_tables, decode
-from fuzz.messages import Source
-from fuzz.mutation import Mutation
-from fuzz.properties import Broken, judge
-from fuzz.samples import bounds, samples
+from analytics_service import dead_letters
+from analytics_service.ingest import batch, rows
 from local.paths import ROOT
+from tools.fuzz.database import Tables
+from tools.fuzz.found import Wrong
+from tools.fuzz.load_data import analytics_tables, decode
+from tools.fuzz.messages import Source
+from tools.fuzz.mutation import Mutation
+from tools.fuzz.properties import Broken, judge
+from tools.fuzz.samples import bounds, samples
 
 COLUMNS = analytics_tables(ROOT)
 SEED = 1
@@ -78,7 +79,7 @@ def test_an_error_that_ends_the_batch_is_traced_to_its_message(
             raise RuntimeError("as an example")
         return reason
 
-    monkeypatch.setattr("analytics_service.decoder.reason_of", reason_of)
+    monkeypatch.setattr("analytics_service.ingest.decoder.reason_of", reason_of)
     found = check_many(engine)
     assert 0 < len(found) < 30
     assert {wrong.reason for wrong in found} == {"RuntimeError: as an example"}

@@ -1,17 +1,17 @@
-"""What was found stays mended: every file of fuzz/found and every case by hand, without a database and through it."""
+"""What was found stays mended: every file of tools/fuzz/found and every case by hand, also through the database."""
 
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from fuzz.database import Tables
-from fuzz.found import all_found, keep, read
-from fuzz.load_data import analytics_tables
-from fuzz.properties import judge, judge_headers
 from local.errors import Refusal
 from local.paths import ROOT
 from tests.fuzz.cases import cases
+from tools.fuzz.database import Tables
+from tools.fuzz.found import all_found, keep, read
+from tools.fuzz.load_data import analytics_tables
+from tools.fuzz.properties import judge, judge_headers
 
 MESSAGES = dict(cases()) | {file.name: read(file) for file in all_found()}
 COLUMNS = analytics_tables(ROOT)

@@ -12,7 +12,7 @@ import pytest
 from local.errors import Refusal
 from local.mariadb import MariaDB
 from local.paths import ROOT
-from tests.stack import start_mariadb
+from tools.kit.stack import start_mariadb
 
 pytestmark = pytest.mark.database
 

@@ -17,7 +17,7 @@ from local.errors import Refusal
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.server import HOST, Server, free_port
-from tests.stack import binaries, new_kafka, new_mariadb, start_mariadb
+from tools.kit.stack import binaries, new_kafka, new_mariadb, start_mariadb
 
 TOPIC = "kept"
 

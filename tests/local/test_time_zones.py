@@ -11,7 +11,7 @@ import pytest
 
 from local import time_zones
 from local.mariadb import MariaDB
-from tests.stack import new_mariadb
+from tools.kit.stack import new_mariadb
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = (

@@ -6,7 +6,7 @@ from order_service.rules import order_of, order_rules
 from shop.contract.events import Fulfillment, Order
 from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import ORDER, CheckoutStatus, FulfillmentStatus, OrderStatus
-from tests.samples import START, checkout
+from tools.kit.samples import START, checkout
 
 RULES = order_rules(seed=1, speed=1.0, dispute_rate=0.05)
 LATER = START + timedelta(seconds=3)

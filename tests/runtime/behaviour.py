@@ -9,8 +9,8 @@ from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
 from shop.runtime.limits import Limits
 from shop.runtime.log import Offsets
 from tests.runtime.tampering import TAMPERINGS, Situation
-from tests.runtime.world import PARTITIONS, World
-from tests.samples import START, checkout, submitted
+from tools.kit.samples import START, checkout, submitted
+from tools.kit.world import PARTITIONS, World
 
 
 def fulfillment_of(number: int, status: FulfillmentStatus) -> tuple[bytes, bytes]:

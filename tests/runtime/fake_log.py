@@ -8,8 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.log import Batch, Committed, End, Offsets, Outcome, Outgoing, Record, TopicPartition, TopicState
-from shop.runtime.unfinished import Unfinished, may_be_aborted
+from shop.runtime.hanging import HangingTransaction, may_be_aborted
+from shop.runtime.log import (
+    Batch,
+    Committed,
+    CommittedTransaction,
+    End,
+    Offsets,
+    Outgoing,
+    Record,
+    TopicPartition,
+    TopicState,
+)
 
 TRANSACTION_SECONDS = 10.0
 
@@ -171,7 +181,7 @@ class FakeLog:
         self._generation = -1
         self._epoch = -1
         self._failed = True
-        self._under_way: tuple[Transaction, Outcome, int] | None = None
+        self._under_way: tuple[Transaction, CommittedTransaction, int] | None = None
         self._next: dict[TopicPartition, int] = {}
         self._ended: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -224,9 +234,9 @@ class FakeLog:
             for topic in self.topics_used
         }
 
-    def renew(self) -> None:
+    def init_transactions(self) -> None:
         with suppress(TransactionFailed):
-            self.outcome()
+            self.await_commit()
         if self._failed:
             self._epoch = self.broker.fence(self.slot)
             self._failed = False
@@ -257,7 +267,7 @@ class FakeLog:
         self._paused -= set(partitions)
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        assert not self._failed, "renew must follow a failure"
+        assert not self._failed, "init_transactions must follow a failure"
         assert self._under_way is None, "the outcome must be asked for"
         self._failed = True
         transaction = self.broker.begin(self.slot)
@@ -266,9 +276,9 @@ class FakeLog:
         for partition, key, value in messages:
             produced += 1
             self.broker.append(TopicPartition(self.own, partition), key.encode(), value, transaction)
-        self._under_way = transaction, Outcome(produced, offsets(), 0.0), self._generation
+        self._under_way = transaction, CommittedTransaction(produced, offsets(), 0.0), self._generation
 
-    def outcome(self) -> Outcome | None:
+    def await_commit(self) -> CommittedTransaction | None:
         """Here the broker works on a transaction only when it is asked for the outcome: as late as can be."""
         if self._under_way is None:
             return None
@@ -288,8 +298,8 @@ class FakeLog:
         self._failed = False
         return done
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
-        for number, (start, end, published) in unfinished.items():
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
+        for number, (start, end, published) in hanging.items():
             entries = self.broker.log(TopicPartition(self.own, number))[start:end]
             values = [one.record.value or b"" for one in entries if one.record is not None]
             if may_be_aborted(published, values):

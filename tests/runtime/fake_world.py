@@ -11,7 +11,7 @@ from shop.runtime.limits import Limits
 from shop.runtime.log import Log, Offsets, Record, TopicPartition
 from shop.runtime.loop import Processor
 from tests.runtime.fake_log import FakeBroker, FakeClock, FakeLog
-from tests.runtime.world import PARTITIONS, World, rules_of
+from tools.kit.world import PARTITIONS, World, rules_of
 
 TURN_SECONDS = 0.05
 MOST_TURNS = 2000

@@ -12,8 +12,8 @@ from shop.runtime.log import Committed, Offsets, TopicPartition
 from tests.runtime.behaviour import FORGETFUL, NOT_LEFT
 from tests.runtime.fake_world import FakeWorld
 from tests.runtime.tampering import TAMPERINGS, Situation
-from tests.runtime.world import PARTITIONS
-from tests.samples import checkout, submitted
+from tools.kit.samples import checkout, submitted
+from tools.kit.world import PARTITIONS
 
 OLD = range(0, 30, PARTITIONS)
 """Checkouts of partition 0."""

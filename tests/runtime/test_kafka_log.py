@@ -19,14 +19,14 @@ from analytics_service.streams import Streams
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.kafka import KafkaLog
-from shop.runtime.kafka_options import SESSION_SECONDS
-from shop.runtime.kafka_topics import Topics
+from shop.runtime.kafka.log import KafkaLog
+from shop.runtime.kafka.options import SESSION_SECONDS
+from shop.runtime.kafka.topics import Topics
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Outgoing, TopicPartition
 from shop.runtime.loop import Processor
-from tests.runtime.real_world import REPLY, RealWorld
-from tests.runtime.world import PARTITIONS, rules_of
+from tools.kit.real_world import REPLY, RealWorld
+from tools.kit.world import PARTITIONS, rules_of
 
 pytestmark = pytest.mark.broker
 
@@ -117,7 +117,7 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     second = KafkaLog(world.options("order", "1", rules))
     first.open(stop=lambda: False)
     world.until(lambda: bool(first.poll(1, 0.1).reassigned), "the first assignment")
-    first.renew()
+    first.init_transactions()
     held = first.assignment()
     first.transact([Outgoing(0, "key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
     second.open(stop=lambda: False)
@@ -130,8 +130,8 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.until(shared, "an assignment for each")
     given_away.set()
     with pytest.raises(TransactionFailed):
-        first.outcome()
-    first.renew()
+        first.await_commit()
+    first.init_transactions()
     assert world.records("order") == []
     first.close()
     second.close()
@@ -153,13 +153,13 @@ def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> Non
     log = KafkaLog(world.options("order", "0", rules_of("order")))
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
-    log.renew()
+    log.init_transactions()
 
     def transact(offset: int) -> None:
         stored = dict.fromkeys(log.assignment(), Committed(offset, ""))
         log.transact([Outgoing(number, "key", b"value") for number in range(PARTITIONS)], lambda: stored)
         end_connections(kafka.port)
-        done = log.outcome()
+        done = log.await_commit()
         assert done is not None
         assert done.offsets == stored
 
@@ -207,7 +207,7 @@ class HalfJoining(ck.Consumer):
 def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_another_one_goes_on(
     kafka: Kafka, first: type[ck.Consumer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.JOIN_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.log.JOIN_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     clients = Clients(first)
     rules = rules_of("order")
@@ -242,8 +242,8 @@ def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
     log = KafkaLog(world.options("order", "0", rules_of("order")), producer=producer)
     log.open(stop=lambda: False)
     with pytest.raises(Unavailable, match="retry call to resume"):
-        log.renew()
-    log.renew()
+        log.init_transactions()
+    log.init_transactions()
     assert [type(one) for one in made] == [Forgetful, ck.Producer]
     log.close()
     world.close()
@@ -252,7 +252,7 @@ def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
 def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.PENDING_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.log.PENDING_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     own, unstable, calls = TopicPartition("order", 0), threading.Event(), list[str]()
 
@@ -281,23 +281,23 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     log = KafkaLog(world.options("order", "0", rules_of("order")), consumer=Unstable, producer=Watched)
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
-    log.renew()
+    log.init_transactions()
     log.transact([], lambda: {own: Committed(7, "it")})
-    assert log.outcome() is not None
-    log.renew()
+    assert log.await_commit() is not None
+    log.init_transactions()
     assert calls == ["offsets"], "nobody aborts while all is well"
     end = log.high_watermarks([own])[own]
     unstable.set()
     with pytest.raises(Unavailable):
         log.committed([own])
     world.until(lambda: bool(log.poll(1, 0.1).reassigned and log.assignment()), "the next assignment")
-    log.renew()
+    log.init_transactions()
     assert calls == ["offsets", "offsets", "aborted"]
     assert log.high_watermarks([own])[own] > end, "its end is in the own partition, too"
     unstable.clear()
     assert log.committed([own]) == {own: Committed(7, "it")}
     log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
-    assert log.outcome() is not None
+    assert log.await_commit() is not None
     assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
     world.close()

@@ -13,8 +13,8 @@ from shop.runtime.loop import Processor
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import Crash, FakeLog
 from tests.runtime.fake_world import FakeWorld
-from tests.runtime.world import PARTITIONS, rules_of
-from tests.samples import submitted
+from tools.kit.samples import submitted
+from tools.kit.world import PARTITIONS, rules_of
 
 NO_WINDOW = Limits(dedupe_window=0.0, offsets_interval=0.1)
 NOTHING_HELD = Limits(dedupe_window=0.0, hold_limit=0, offsets_interval=0.1)
@@ -39,7 +39,7 @@ class SlowWorld(FakeWorld):
 
 @pytest.mark.parametrize("read_again", [False, True], ids=["inputs not read yet", "inputs read again"])
 def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(read_again: bool) -> None:
-    """A slow trigger holds the input's offset, a quick one behind it is done and its entity closed. Two reloads
+    """A slow trigger holds the input's offset, a quick one behind it is done and its entity closed. Two restores
     later the quick trigger is read again: the own offset must still lie below the events that prove it done. The
     broker's clock is set back meanwhile, so that time stamps cannot tell."""
     world = SlowWorld()
@@ -71,8 +71,8 @@ def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(
 
 
 def test_closed_entities_are_remembered_for_the_dedupe_limit_at_most() -> None:
-    """However long the dedupe window, a reload reads a bounded number of closed entities again: the offset stored for
-    the own topic follows its end."""
+    """However long the dedupe window, a restore reads a bounded number of closed entities again: the offset stored
+    for the own topic follows its end."""
     world = FakeWorld()
     world.start("order", dispute_rate=1.0, limits=Limits(dedupe_limit=20, offsets_interval=0.1))
     for number in range(0, 60, 3):
@@ -101,7 +101,7 @@ def turn_until_it_ends(world: FakeWorld, processor: Processor) -> None:
         processor.step()
 
 
-def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_reloads() -> None:
+def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_restores() -> None:
     """The predecessor, in another slot, is stopped between send_offsets and commit and finishes while the
     successor asks for the stored offsets."""
     world = FakeWorld()

@@ -20,9 +20,9 @@ from shop.runtime.loop import Processor
 from tests.audit.world import World
 from tests.runtime.fake_log import Crash, FakeBroker, FakeClock, FakeLog
 from tests.runtime.tampering import TAMPERINGS, Situation
-from tests.runtime.truth import wrongs
-from tests.runtime.world import rules_of
-from tests.samples import checkout
+from tools.kit.invariants import wrongs
+from tools.kit.samples import checkout
+from tools.kit.world import rules_of
 
 PARTITIONS = 2
 POINTS = (

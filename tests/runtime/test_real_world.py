@@ -4,7 +4,7 @@ import pytest
 
 from local.kafka import Kafka
 from tests.runtime.behaviour import Behaviour
-from tests.runtime.real_world import RealWorld
+from tools.kit.real_world import RealWorld
 
 
 @pytest.mark.broker

@@ -7,12 +7,12 @@ from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.log import Batch, Offsets, Outcome, Outgoing
+from shop.runtime.log import Batch, CommittedTransaction, Offsets, Outgoing
 from shop.runtime.refusals import SAID_LIMIT
 from tests.runtime.behaviour import FORGETFUL, order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
-from tests.samples import submitted
+from tools.kit.samples import submitted
 
 MINUTE = int(60 / TURN_SECONDS)
 FEW = 15
@@ -31,8 +31,8 @@ class RefusedEvents(FakeLog):
 
 
 class RefusedOffsets(FakeLog):
-    def outcome(self) -> Outcome | None:
-        under_way, done = self._under_way, super().outcome()
+    def await_commit(self) -> CommittedTransaction | None:
+        under_way, done = self._under_way, super().await_commit()
         if under_way is not None and under_way[1].events:
             self._failed = True
             raise TransactionFailed("the answer was lost, though it was committed")

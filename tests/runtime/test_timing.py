@@ -9,19 +9,19 @@ import pytest
 from shop.contract.events import parse, serialize
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import OrderStatus
+from shop.runtime.assignment import AssignmentState
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
-from shop.runtime.log import Offsets, Outcome, Outgoing
+from shop.runtime.log import CommittedTransaction, Offsets, Outgoing
 from shop.runtime.partition import Partition
 from shop.runtime.refusals import Refusals
-from shop.runtime.tenure import Tenure
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import TURN_SECONDS, FakeWorld
-from tests.runtime.world import rules_of
-from tests.samples import checkout, submitted
+from tools.kit.samples import checkout, submitted
+from tools.kit.world import rules_of
 
 HOUR = 3600.0
 SLACK = 0.5
@@ -114,13 +114,13 @@ def test_without_updated_at_the_time_of_the_broker_stands_in() -> None:
 class PromptLog(FakeLog):
     """Its broker commits at once, however far the clock moves until the next turn."""
 
-    _done: Outcome | None = None
+    _done: CommittedTransaction | None = None
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
         super().transact(messages, offsets)
-        self._done = super().outcome()
+        self._done = super().await_commit()
 
-    def outcome(self) -> Outcome | None:
+    def await_commit(self) -> CommittedTransaction | None:
         done, self._done = self._done, None
         return done
 
@@ -156,28 +156,28 @@ def test_a_time_in_the_past_only_shortens_a_delay() -> None:
     assert shipped_after(world, began) <= SLACK
 
 
-def empty_partition(tenure: Tenure) -> Partition:
+def empty_partition(assignment: AssignmentState) -> Partition:
     empty = {"order": 0, "checkout": 0, "fulfillment": 0}
-    return Partition(0, rules_of("order"), Limits(), Start(empty), empty, tenure.schedule, Refusals(Counter()))
+    return Partition(0, rules_of("order"), Limits(), Start(empty), empty, assignment.schedule, Refusals(Counter()))
 
 
 def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> None:
-    tenure = Tenure("order", ("checkout", "fulfillment"))
-    partition = empty_partition(tenure)
+    assignment = AssignmentState("order", ("checkout", "fulfillment"))
+    partition = empty_partition(assignment)
     for due, scheduled_at in ((7.0, 1.0), (3.0, 1.0), (2.0, 2.0), (5.0, 5.0), (8.0, 8.0), (99.0, 8.0)):
-        tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
+        assignment.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due), scheduled_at)
     taken = []
-    while (next_one := tenure.due(elapsed=8.0)) is not None:
-        assert tenure.next_due is not None
+    while (next_one := assignment.due(elapsed=8.0)) is not None:
+        assert assignment.next_due is not None
         taken.append(next_one[1].due)
     assert taken == [2.0, 3.0, 5.0, 7.0, 8.0]
-    assert tenure.next_due == 99.0
+    assert assignment.next_due == 99.0
 
 
 def test_the_loop_does_not_wait_while_a_trigger_is_due() -> None:
-    tenure = Tenure("order", ())
-    partition = empty_partition(tenure)
-    tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
-    tenure.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
-    assert tenure.next_due is not None
-    assert tenure.next_due <= 1.0
+    assignment = AssignmentState("order", ())
+    partition = empty_partition(assignment)
+    assignment.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=9.0), elapsed=1.0)
+    assignment.schedule(partition, Trigger(Entity("x"), None, OrderStatus.NEW, due=1.0), elapsed=1.0)
+    assert assignment.next_due is not None
+    assert assignment.next_due <= 1.0

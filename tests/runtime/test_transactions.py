@@ -12,8 +12,8 @@ from shop.runtime.log import Offsets, Outgoing, Record, TopicPartition
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
 from tests.runtime.fake_world import FakeWorld
-from tests.runtime.world import PARTITIONS
-from tests.samples import submitted
+from tools.kit.samples import submitted
+from tools.kit.world import PARTITIONS
 
 ENOUGH_TURNS = 40
 
@@ -67,7 +67,7 @@ def test_a_member_that_lost_its_partitions_since_it_polled_publishes_nothing() -
     world.until_statuses("order", NEW=1)
     world.until(lambda: bool(lost), "the merchant's answer")
     assert world.statuses("order") == {"NEW": 1}
-    assert member.counts["reloads"] == 1
+    assert member.counts["restores"] == 1
 
 
 def test_a_transaction_that_took_too_long_is_followed_by_smaller_ones() -> None:

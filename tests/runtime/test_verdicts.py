@@ -7,7 +7,7 @@ from shop.contract.lifecycle import FulfillmentStatus, OrderStatus
 from shop.runtime.limits import Limits
 from tests.runtime.behaviour import fulfillment_of, order_of
 from tests.runtime.fake_world import FakeWorld
-from tests.samples import checkout, submitted
+from tools.kit.samples import checkout, submitted
 
 ENOUGH_TURNS = 40
 

@@ -14,11 +14,11 @@ from local.kafka import Kafka
 from local.server import free_port
 from shop.contract.events import serialize
 from shop.contract.lifecycle import CheckoutStatus
-from tests.runtime.real_world import REPLY, RealWorld
-from tests.runtime.world import PARTITIONS
-from tests.samples import checkout
-from tests.shop import wait_until
 from tests.truth.command import run_truth
+from tools.kit.real_world import REPLY, RealWorld
+from tools.kit.samples import checkout
+from tools.kit.shop import wait_until
+from tools.kit.world import PARTITIONS
 
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
 

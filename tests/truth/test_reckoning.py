@@ -14,7 +14,7 @@ from shop.contract.chance import draws
 from shop.contract.events import CartItem, Checkout
 from shop.contract.ids import order_id_of
 from shop.contract.lifecycle import LIFECYCLES, CheckoutStatus
-from tests import samples
+from tools.kit import samples
 from truth.business import Business
 from truth.reckoning import Reckoning, life
 

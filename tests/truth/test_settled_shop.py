@@ -11,8 +11,8 @@ import pytest
 from local.binaries import ROOT
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from tests.shop import Shop, wait_until
 from tests.truth.command import run_truth
+from tools.kit.shop import Shop, wait_until
 
 CHECKOUTS = 400
 SETTINGS = {"SEED": "4711", "CONVERSION": "0.5", "DISPUTE_RATE": "0.2", "CUSTOMERS": "60"}

@@ -12,7 +12,7 @@ from analytics_service.dead_letters import Headers, headers_of
 from analytics_service.kafka import Broker
 from analytics_service.streams import Place, Streams
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka_failover import told
+from shop.runtime.kafka.failover import told
 
 REPLY_SECONDS = 5.0
 TRANSACTION_SECONDS = 30.0

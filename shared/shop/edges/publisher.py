@@ -56,7 +56,7 @@ class Publisher:
         yield Counter("shop_entities_opened", "Entities opened by this service itself.", counts["opened"])
         seconds = processor.transaction_seconds
         yield Summary("shop_transaction_seconds", "Committed transactions.", counts["transactions"], seconds)
-        yield Counter("shop_reloads", "Starts anew from the log after an abort or an error.", counts["reloads"])
+        yield Counter("shop_reloads", "Restores from the log after an abort or an error.", counts["restores"])
         refused = Counter("shop_messages_refused", "Messages that led to nothing.", labels=["reason"])
         yield by_label(refused, {(reason,): counts[reason] for reason in REFUSED})
         yield Gauge("shop_pending_triggers", "Events whose transition is not committed yet.", processor.pending)

@@ -12,8 +12,8 @@ from shop.edges.process import Stop, tune_interpreter
 from shop.edges.publisher import Locks, Publisher
 from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
-from shop.runtime.kafka import KafkaLog
-from shop.runtime.kafka_options import KafkaOptions
+from shop.runtime.kafka.log import KafkaLog
+from shop.runtime.kafka.options import KafkaOptions
 from shop.runtime.limits import Limits
 from shop.runtime.loop import Processor, Projection, Source
 from shop.runtime.watchdog import Watchdog

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import structlog
 
 from shop.runtime.errors import UserError
+from shop.runtime.hanging import NOTHING
 from shop.runtime.log import Committed, TopicPartition, TopicState
-from shop.runtime.unfinished import NOTHING
 
 FORMAT = "checkpoint-1"
 
@@ -31,7 +31,7 @@ class Position(NamedTuple):
 @dataclass(frozen=True)
 class Checkpoint:
     """The offsets that one transaction committed for a partition number, by topic, and the checksum of the last event
-    that was published there by then (``unfinished.mark``)."""
+    that was published there by then (``hanging.mark``)."""
 
     partition: int
     published: str

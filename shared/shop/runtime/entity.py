@@ -48,7 +48,7 @@ class Input:
     """How far one input partition has been read, and what of it is pending, in offset order."""
 
     next: int
-    end_at_reload: int
+    restore_target: int
     at_end: bool = False
     latest: float = 0.0
     pending: deque[Trigger] = field(default_factory=deque)

@@ -1,7 +1,7 @@
 """The errors that the runtime tells apart.
 
 UserError             only a person can mend it: a setting, a missing topic, offsets that retention removed
-TransactionFailed     the transaction did not happen, or nobody knows: reload tells
+TransactionFailed     the transaction did not happen, or nobody knows: restore tells
     TransactionTimedOut   it took longer than transaction.timeout.ms: the next one must be smaller
 Unavailable           a broker or a database does not answer: wait and try again
 """

@@ -1,13 +1,13 @@
 """The port through which the runtime sees Kafka: a partitioned log with transactions and one consumer group.
 
-``shop.runtime.kafka`` is the real one; the tests have a second one in memory, held to the same behaviour.
+``shop.runtime.kafka.log`` is the real one; the tests have a second one in memory, held to the same behaviour.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from shop.runtime.unfinished import Unfinished
+from shop.runtime.hanging import HangingTransaction
 
 
 class TopicPartition(NamedTuple):
@@ -62,7 +62,7 @@ class Committed(NamedTuple):
 Offsets = Mapping[TopicPartition, Committed]
 
 
-class Outcome(NamedTuple):
+class CommittedTransaction(NamedTuple):
     """A transaction that was committed: how many events, which offsets, and how long it was open."""
 
     events: int
@@ -90,7 +90,7 @@ class Log(Protocol):
         """The topics as of a few seconds ago at most, without blocking; or ``fresh``, as of now. One that does not
         exist is missing."""
 
-    def renew(self) -> None:
+    def init_transactions(self) -> None:
         """Makes the transactional producer usable, a new one where it failed: afterwards no transaction of
         ours is under way, none of a predecessor in this slot is open, and none of it can be committed any more."""
 
@@ -117,15 +117,16 @@ class Log(Protocol):
         """Begins to publish all messages to the own topic and to store all offsets, or neither. The messages are
         taken one by one before this returns, and the offsets are asked for after the last of them.
 
-        Raises TransactionFailed when that failed already; ``renew`` must follow then. Else ``outcome`` must.
+        Raises TransactionFailed when that failed already; ``init_transactions`` must follow then. Else
+        ``await_commit`` must.
         """
 
-    def abort_unfinished(self, unfinished: Mapping[int, Unfinished]) -> None:
-        """Aborts what a transaction of this slot that is over has left without an end in these partitions of the own
-        topic, unless its offsets are stored. What is somebody else's stays as it is."""
+    def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
+        """Aborts the hanging transactions of this slot in these partitions of the own topic, unless their offsets are
+        committed. Those of anybody else stay as they are."""
 
-    def outcome(self) -> Outcome | None:
+    def await_commit(self) -> CommittedTransaction | None:
         """Waits for the transaction that ``transact`` has begun; None when there is none.
 
-        Raises TransactionFailed when it did not happen or nobody knows; ``renew`` must follow then.
+        Raises TransactionFailed when it did not happen or nobody knows; ``init_transactions`` must follow then.
         """

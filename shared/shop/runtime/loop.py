@@ -13,19 +13,19 @@ import structlog
 
 from shop.contract.events import Event
 from shop.contract.rules import Rules
+from shop.runtime.assignment import AssignmentState, restore
 from shop.runtime.clock import Clock, timestamp
 from shop.runtime.entity import Entity
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.limits import Limits
 from shop.runtime.log import Log, Outgoing, Record, TopicPartition, TopicState
 from shop.runtime.refusals import Refusals
-from shop.runtime.tenure import Tenure, begin
 
 POLL_RECORDS = 2000
 POLL_SECONDS = 0.2
 SMALLEST_TRANSACTION = 50
-UNFINISHED_SECONDS = 2.0
-"""So long after the last record of the own topic came, what is missing may hang: to look at it does no harm."""
+HANGING_SECONDS = 2.0
+"""How long without a record before we look for a hanging transaction. To look does no harm."""
 STALLED_SECONDS = 30.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
@@ -93,36 +93,36 @@ class Processor:
         self._steady_at = float("-inf")
         self._stall = (0.0, 0)
         self._reported = (clock.elapsed(), Counter[str]())
-        self._reload_at: float | None = None
-        self._tenure = Tenure(rules.topic, rules.inputs)
+        self._restore_at: float | None = None
+        self._assignment = AssignmentState(rules.topic, rules.inputs)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Works until ``stop`` says so; what was decided by then is committed. Raises UserError only."""
         while not stop():
             self._heartbeat()
             self.step()
-        if self._tenure.live:
+        if self._assignment.live:
             self._guarded(self._commit_last)
 
     @property
     def live(self) -> bool:
         """Whether partitions are assigned, their fold is complete and decisions are made."""
-        return self._tenure.live
+        return self._assignment.live
 
     @property
     def pending(self) -> int:
         """Triggers that were read and whose transition is not committed yet."""
-        return self._tenure.pending
+        return self._assignment.pending
 
     @property
     def open_entities(self) -> int:
         """Entities in the partitions held of which another event is to come."""
-        return sum(partition.open_entities for partition in list(self._tenure.partitions.values()))
+        return sum(partition.open_entities for partition in list(self._assignment.partitions.values()))
 
     @property
     def next(self) -> Mapping[TopicPartition, int]:
         """The next offset to be read of every partition held."""
-        return self._tenure.next
+        return self._assignment.next
 
     def step(self) -> None:
         """One turn of the loop; blocks for ``POLL_SECONDS`` while there is nothing to do."""
@@ -131,21 +131,21 @@ class Processor:
     def _step(self) -> None:
         batch = self._log.poll(POLL_RECORDS, self._patience())
         unix, elapsed = self._clock.unix(), self._clock.elapsed()
-        if self._reload_at is None and (batch.reassigned or self._topics_changed()):
-            self._reload_later(elapsed + self._pause(elapsed, first=0.0))
-        if self._reload_at is not None:
-            if elapsed >= self._reload_at:
-                self._reload(elapsed)
+        if self._restore_at is None and (batch.reassigned or self._topics_changed()):
+            self._restore_later(elapsed + self._pause(elapsed, first=0.0))
+        if self._restore_at is not None:
+            if elapsed >= self._restore_at:
+                self._restore(elapsed)
             return
         self._report(elapsed)
         self.counts["read"] += len(batch.records)
         for record in batch.records:
             self._read(record, unix, elapsed)
         for end in batch.ends:
-            if end.partition in self._tenure.partitions:
-                self._tenure.partitions[end.partition].read_end(end.topic, end.offset)
-        if not self._tenure.live:
-            self._tenure.trim()
+            if end.partition in self._assignment.partitions:
+                self._assignment.partitions[end.partition].read_end(end.topic, end.offset)
+        if not self._assignment.live:
+            self._assignment.trim()
         if self._project(elapsed) and self._is_live(unix, elapsed):
             self._admit(unix, elapsed)
             self._conclude()
@@ -154,7 +154,7 @@ class Processor:
             self._transact(unix, elapsed)
 
     def _read(self, record: Record, unix: float, elapsed: float) -> None:
-        partition = self._tenure.partitions.get(record.partition)
+        partition = self._assignment.partitions.get(record.partition)
         if partition is None:
             return
         if record.topic != self._own_topic:
@@ -162,12 +162,12 @@ class Processor:
         else:
             entity = partition.read_own(record, unix, elapsed)
             if entity is not None and self._projection is not None:
-                self._tenure.unprojected.append((record, entity))
+                self._assignment.unprojected.append((record, entity))
 
     def _transact(self, unix: float, elapsed: float) -> None:
         """Decides what is due and commits it, not oftener than ``transaction_interval`` unless there is more."""
-        since = elapsed - self._tenure.committed_at
-        if since < self._limits.transaction_interval and not self._tenure.more_is_due:
+        since = elapsed - self._assignment.committed_at
+        if since < self._limits.transaction_interval and not self._assignment.more_is_due:
             return
         decided = self._decide(unix, elapsed)
         first = next(decided, None)
@@ -178,112 +178,114 @@ class Processor:
 
     def _decide(self, unix: float, elapsed: float) -> Iterator[Outgoing]:
         """Decides what is due, ``_most_events`` at most, one event at a time as the transaction takes them."""
-        tenure, room = self._tenure, self._most_events
-        while room and (due := tenure.due(elapsed)) is not None:
+        assignment, room = self._assignment, self._most_events
+        while room and (due := assignment.due(elapsed)) is not None:
             partition, trigger = due
             event = partition.fire(trigger, unix, elapsed)
             if event is not None:
                 room -= 1
                 yield event
-        tenure.more_is_due = len(tenure.arrived) >= room
-        births, tenure.arrived = tenure.arrived[:room], tenure.arrived[room:]
+        assignment.more_is_due = len(assignment.arrived) >= room
+        births, assignment.arrived = assignment.arrived[:room], assignment.arrived[room:]
         self.counts["opened"] += len(births)
         for number, first in births:
-            yield tenure.partitions[number].give_birth(first, unix, elapsed)
+            yield assignment.partitions[number].give_birth(first, unix, elapsed)
 
     def _admit(self, unix: float, elapsed: float) -> None:
         """Takes in who arrived, while the broker commits what was decided before."""
-        tenure = self._tenure
-        room = self._most_events - len(tenure.arrived)
+        assignment = self._assignment
+        room = self._most_events - len(assignment.arrived)
         if self._source is not None and room > 0:
-            total = tenure.topics[self._own_topic].partitions
-            tenure.arrived += self._source.arrivals(elapsed, timestamp(unix), sorted(tenure.partitions), total, room)
+            total = assignment.topics[self._own_topic].partitions
+            assignment.arrived += self._source.arrivals(
+                elapsed, timestamp(unix), sorted(assignment.partitions), total, room
+            )
 
     def _commit(self, messages: Iterable[Outgoing]) -> None:
         """One transaction: the events, and the offset of every partition held, so that a member that lost its
         place is fenced (an empty list of offsets would pass). The events travel while further ones are decided, and
         the next batch is read while the broker commits."""
-        tenure = self._tenure
-        if not messages and tenure.offsets() == tenure.stored:
+        assignment = self._assignment
+        if not messages and assignment.offsets() == assignment.stored:
             return
-        self._log.transact(messages, tenure.offsets)
-        tenure.committed_at = self._clock.elapsed()
+        self._log.transact(messages, assignment.offsets)
+        assignment.committed_at = self._clock.elapsed()
 
     def _conclude(self) -> None:
         """Waits for the transaction that is under way. Meanwhile a batch was read and folded; should it fail, that
         is forgotten too."""
-        done = self._log.outcome()
+        done = self._log.await_commit()
         if done is None:
             return
-        self._tenure.stored = done.offsets
+        self._assignment.stored = done.offsets
         self.counts["transactions"] += 1
         self.counts["published"] += done.events
         self.transaction_seconds += done.seconds
         if done.events:
             self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
             took = round(done.seconds * 1000, 1)
-            log.info("committed", events=done.events, milliseconds=took, pending=self._tenure.pending)
+            log.info("committed", events=done.events, milliseconds=took, pending=self._assignment.pending)
 
     def _commit_last(self) -> None:
         self._conclude()
         self._commit([])
         self._conclude()
 
-    # ---- reload --------------------------------------------------------------------------------------------
+    # ---- restore --------------------------------------------------------------------------------------------
 
-    def _reload_later(self, at: float) -> None:
-        self._tenure = Tenure(self._rules.topic, self._rules.inputs)
-        self._reload_at = at
+    def _restore_later(self, at: float) -> None:
+        self._assignment = AssignmentState(self._rules.topic, self._rules.inputs)
+        self._restore_at = at
 
-    def _reload(self, elapsed: float) -> None:
-        tenure = begin(self._log, self._rules, self._limits, self._accept_loss, self._refusals)
-        if tenure is None:
-            self._reload_at = elapsed + self._pause(elapsed)
+    def _restore(self, elapsed: float) -> None:
+        assignment = restore(self._log, self._rules, self._limits, self._accept_loss, self._refusals)
+        if assignment is None:
+            self._restore_at = elapsed + self._pause(elapsed)
             return
-        if tenure.topics != self._topics:
-            self._topics = tenure.topics
+        if assignment.topics != self._topics:
+            self._topics = assignment.topics
             self._refusals.forget()
-        self._tenure, self._reload_at = tenure, None
-        self._stall = (elapsed, tenure.missing)
+        self._assignment, self._restore_at = assignment, None
+        self._stall = (elapsed, assignment.missing)
 
     def _is_live(self, unix: float, elapsed: float) -> bool:
-        """Step 5 of the reload: nothing is decided before every own partition has been read up to its mark."""
-        tenure = self._tenure
-        if tenure.live or not tenure.partitions:
-            return tenure.live
-        if tenure.missing:
+        """Step 5 of the restore: nothing is decided before every own partition has been read up to its mark."""
+        assignment = self._assignment
+        if assignment.live or not assignment.partitions:
+            return assignment.live
+        if assignment.missing:
             self._look_after_stall(elapsed)
             return False
-        for partition in tenure.partitions.values():
+        for partition in assignment.partitions.values():
             partition.go_live(unix, elapsed)
-        self._log.resume(tenure.input_places)
-        tenure.live = True
-        log.info("caught up", partitions=sorted(tenure.partitions), open_entities=self.open_entities)
+        self._log.resume(assignment.input_places)
+        assignment.live = True
+        log.info("caught up", partitions=sorted(assignment.partitions), open_entities=self.open_entities)
         return True
 
     def _look_after_stall(self, elapsed: float) -> None:
-        tenure, (since, missing) = self._tenure, self._stall
-        if tenure.missing != missing:
-            self._stall = (elapsed, tenure.missing)
-        elif elapsed - since >= UNFINISHED_SECONDS and tenure.unfinished and not tenure.unfinished_aborted:
-            tenure.unfinished_aborted = True
-            self._log.abort_unfinished(tenure.unfinished)
+        assignment, (since, missing) = self._assignment, self._stall
+        if assignment.missing != missing:
+            self._stall = (elapsed, assignment.missing)
+        elif elapsed - since >= HANGING_SECONDS and assignment.hanging and not assignment.hanging_aborted:
+            assignment.hanging_aborted = True
+            self._log.abort_hanging(assignment.hanging)
         elif elapsed - since >= STALLED_SECONDS:
             self._stall = (elapsed, missing)
             log.error(
                 "no progress in reading the own topic: is a transaction of somebody else open in it?",
                 topic=self._rules.topic,
                 records_missing=missing,
-                partitions=[number for number, one in tenure.partitions.items() if one.missing],
+                partitions=[number for number, one in assignment.partitions.items() if one.missing],
             )
 
     def _topics_changed(self) -> bool:
-        """Whether a topic is another one, or has another number of partitions, than when the tenure began."""
+        """Whether a topic is another one, or has another number of partitions, than when the assignment began."""
         topics = self._log.topics()
-        return any(topics.get(topic) != state for topic, state in self._tenure.topics.items())
+        return any(topics.get(topic) != state for topic, state in self._assignment.topics.items())
 
     def _guarded(self, action: Callable[..., None], *arguments: object) -> None:
-        """Turns every failure that ends by itself into a reload, after a pause that grows."""
+        """Turns every failure that ends by itself into a restore, after a pause that grows."""
         try:
             action(*arguments)
         except (TransactionFailed, Unavailable) as error:
@@ -293,12 +295,12 @@ class Processor:
                 self._most_events, pause = max(SMALLEST_TRANSACTION, self._most_events // 2), FIRST_PAUSE
             else:
                 pause = self._pause(elapsed)
-            self.counts["reloads"] += 1
-            self._reload_later(elapsed + pause)
-            log.warning("starting anew from the log", reason=str(error), seconds=round(pause, 1))
+            self.counts["restores"] += 1
+            self._restore_later(elapsed + pause)
+            log.warning("restoring from the log", reason=str(error), seconds=round(pause, 1))
 
     def _pause(self, elapsed: float, first: float = FIRST_PAUSE) -> float:
-        """The pause before the next reload: ``first`` after a steady time, and longer each time that another one
+        """The pause before the next restore: ``first`` after a steady time, and longer each time that another one
         follows, whatever the reason. That some transaction was committed in between tells nothing of the reason."""
         if elapsed > self._steady_at:
             self._failures = 0
@@ -312,58 +314,58 @@ class Processor:
     def _project(self, elapsed: float) -> bool:
         """Brings the projection up to date before any offset says so; False while its database is away. The
         partitions are paused then, and polling goes on, so that the group keeps this member."""
-        tenure = self._tenure
-        if self._projection is None or not tenure.unprojected:
+        assignment = self._assignment
+        if self._projection is None or not assignment.unprojected:
             return True
-        if tenure.project_at is not None and elapsed < tenure.project_at:
+        if assignment.project_at is not None and elapsed < assignment.project_at:
             return False
         try:
-            self._projection.apply(tenure.unprojected)
+            self._projection.apply(assignment.unprojected)
         except Unavailable as error:
-            if tenure.project_at is None:
-                self._log.pause(tenure.own_places)
-                self._log.pause(tenure.input_places)
-            pause = min(LONGEST_DATABASE_PAUSE, FIRST_DATABASE_PAUSE * 2.0**tenure.project_failures)
-            tenure.project_failures = min(tenure.project_failures + 1, 10)
-            tenure.project_at = elapsed + pause
+            if assignment.project_at is None:
+                self._log.pause(assignment.own_places)
+                self._log.pause(assignment.input_places)
+            pause = min(LONGEST_DATABASE_PAUSE, FIRST_DATABASE_PAUSE * 2.0**assignment.project_failures)
+            assignment.project_failures = min(assignment.project_failures + 1, 10)
+            assignment.project_at = elapsed + pause
             log.warning("waiting for the database", reason=str(error), seconds=pause)
             return False
-        tenure.unprojected, tenure.project_failures = [], 0
-        if tenure.project_at is not None:
-            tenure.project_at = None
-            self._log.resume(tenure.own_places)
-            if tenure.live and not tenure.pushed_back:
-                self._log.resume(tenure.input_places)
+        assignment.unprojected, assignment.project_failures = [], 0
+        if assignment.project_at is not None:
+            assignment.project_at = None
+            self._log.resume(assignment.own_places)
+            if assignment.live and not assignment.pushed_back:
+                self._log.resume(assignment.input_places)
         return True
 
     def _resolve_doubts(self, elapsed: float) -> None:
         """A trigger whose entity may lie in own records that are not read yet waits for the own partition's end
         as of now; one question to the broker settles all that are in doubt."""
-        tenure = self._tenure
-        for number, (mark, triggers) in list(tenure.doubted.items()):
-            if tenure.partitions[number].next >= mark:
-                del tenure.doubted[number]
-                tenure.partitions[number].resolve(triggers, elapsed)
+        assignment = self._assignment
+        for number, (mark, triggers) in list(assignment.doubted.items()):
+            if assignment.partitions[number].next >= mark:
+                del assignment.doubted[number]
+                assignment.partitions[number].resolve(triggers, elapsed)
         in_doubt = [
-            number for number, one in tenure.partitions.items() if one.doubts and number not in tenure.doubted
+            number for number, one in assignment.partitions.items() if one.doubts and number not in assignment.doubted
         ]
         if in_doubt:
             marks = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
             for place, mark in marks.items():
-                partition = tenure.partitions[place.partition]
-                tenure.doubted[place.partition], partition.doubts = (mark, partition.doubts), []
+                partition = assignment.partitions[place.partition]
+                assignment.doubted[place.partition], partition.doubts = (mark, partition.doubts), []
 
     def _push_back(self) -> None:
         """Pauses the inputs, never the own topic, above ``pending_limit``; goes on below half of it."""
-        tenure = self._tenure
-        if not tenure.pushed_back and tenure.pending > self._limits.pending_limit:
-            self._log.pause(tenure.input_places)
-            tenure.pushed_back = True
-            log.warning("inputs paused", pending=tenure.pending)
-        elif tenure.pushed_back and tenure.pending < self._limits.pending_limit / 2:
-            self._log.resume(tenure.input_places)
-            tenure.pushed_back = False
-            log.info("inputs resumed", pending=tenure.pending)
+        assignment = self._assignment
+        if not assignment.pushed_back and assignment.pending > self._limits.pending_limit:
+            self._log.pause(assignment.input_places)
+            assignment.pushed_back = True
+            log.warning("inputs paused", pending=assignment.pending)
+        elif assignment.pushed_back and assignment.pending < self._limits.pending_limit / 2:
+            self._log.resume(assignment.input_places)
+            assignment.pushed_back = False
+            log.info("inputs resumed", pending=assignment.pending)
 
     def _report(self, elapsed: float) -> None:
         """Says every ``REPORT_SECONDS`` what was really done per second since the last time."""
@@ -376,17 +378,17 @@ class Processor:
             if self.counts[name]
         }
         self._reported = (elapsed, self.counts.copy())
-        log.info("at work", **rates, pending=self._tenure.pending)
+        log.info("at work", **rates, pending=self._assignment.pending)
 
     def _patience(self) -> float:
         """How long the next poll may wait: until something is due, and never long."""
         elapsed = self._clock.elapsed()
         wake = elapsed + POLL_SECONDS
-        if self._tenure.live:
-            earliest = self._tenure.committed_at + self._limits.transaction_interval
+        if self._assignment.live:
+            earliest = self._assignment.committed_at + self._limits.transaction_interval
             arrival = self._source.next_arrival() if self._source is not None else None
-            arrived = elapsed if self._tenure.arrived else None
-            for due in (self._tenure.next_due, arrival, arrived):
+            arrived = elapsed if self._assignment.arrived else None
+            for due in (self._assignment.next_due, arrival, arrived):
                 if due is not None:
                     wake = min(wake, max(due, earliest))
         return max(0.0, wake - elapsed)

@@ -1,6 +1,6 @@
 """The state of one partition number: the fold of the own topic, the triggers that wait, and the offsets that hold.
 
-No I/O and no clock here: records go in, decisions and offsets come out. Everything is forgotten at a reload and
+No I/O and no clock here: records go in, decisions and offsets come out. Everything is forgotten at a restore and
 read again, so nothing in this module is ever undone.
 """
 
@@ -15,11 +15,11 @@ from shop.contract.rules import Rules, Transition
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Input, Trigger, Verdict
+from shop.runtime.hanging import mark
 from shop.runtime.history import History, LetGo
 from shop.runtime.limits import Limits
 from shop.runtime.log import Outgoing, Record
 from shop.runtime.refusals import Refusals
-from shop.runtime.unfinished import mark
 
 KEPT_SECONDS = 1.0
 """What is due sooner keeps its parsed event; what waits longer is kept as bytes, which take a tenth of the memory."""
@@ -125,7 +125,7 @@ class Partition:
             event,
             source,
             # What proves a trigger done that a predecessor may have handled lies somewhere above the own start.
-            self._own_start if record.offset < source.end_at_reload else self.next,
+            self._own_start if record.offset < source.restore_target else self.next,
         )
         source.pending.append(trigger)
         entity.triggers += 1
@@ -162,7 +162,7 @@ class Partition:
     def fire(self, trigger: Trigger, unix: float, elapsed: float) -> Outgoing | None:
         """The event that a trigger leads to now; None when it leads to none, or not yet.
 
-        The event is part of the fold from here on. Unless it is committed, a reload must follow.
+        The event is part of the fold from here on. Unless it is committed, a restore must follow.
         """
         entity = trigger.entity
         entity.scheduled -= 1
@@ -191,7 +191,7 @@ class Partition:
 
     def give_birth(self, event: Event, unix: float, elapsed: float) -> Outgoing:
         """The first event of a new entity, which is part of the fold from here on. Unless it is committed,
-        a reload must follow."""
+        a restore must follow."""
         entity = self._entities[event.key] = Entity(event.key)
         value = serialize(event)
         self._reach(entity, event, value, unix)
@@ -253,7 +253,7 @@ class Partition:
         """Whether the own event that would prove a trigger done may be gone from the topic."""
         return (
             record.timestamp <= self._proof_begins
-            and record.offset < source.end_at_reload
+            and record.offset < source.restore_target
             and not self._history.knows(entity_id)
         )
 
@@ -320,7 +320,7 @@ class Partition:
             first = source.first_pending()
             if first is not None:
                 floor = min(floor, first.own_floor)
-            elif source.next < source.end_at_reload:
+            elif source.next < source.restore_target:
                 floor = self._own_start
         return floor
 
@@ -368,6 +368,6 @@ class Partition:
 def _is_past_restore(source: Input) -> bool:
     """Whether all is read and closed that the input held when the restore began."""
     first = source.first_pending()
-    return source.next >= source.end_at_reload and (
-        first is None or first.record is None or first.record.offset >= source.end_at_reload
+    return source.next >= source.restore_target and (
+        first is None or first.record is None or first.record.offset >= source.restore_target
     )

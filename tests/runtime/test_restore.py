@@ -1,0 +1,251 @@
+"""The order of a restore's steps, and what it may not act upon. Each test breaks when its rule does."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from structlog.testing import capture_logs
+
+from shop.contract.lifecycle import OrderStatus
+from shop.runtime.checkpoint import Checkpoint, Position, parse
+from shop.runtime.hanging import NOTHING, mark
+from shop.runtime.limits import Limits
+from shop.runtime.log import TopicPartition
+from tests.runtime.behaviour import order_of
+from tests.runtime.fake_log import FakeLog
+from tests.runtime.fake_world import FakeWorld
+from tools.kit.samples import submitted
+from tools.kit.world import PARTITIONS
+
+AT_ONCE = Limits(transaction_interval=0.0)
+ENOUGH_TURNS = 40
+"""More than a restore and a decision need."""
+
+
+def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    abort = world.open_transaction("order", 0, b"somebody's")
+    world.publish("order", 0, *order_of(0, OrderStatus.NEW))
+    processor = world.start("order")
+    world.turns(ENOUGH_TURNS)
+    assert not processor.live, "the order's NEW is not read yet"
+    assert world.statuses("order") == {}
+    abort()
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
+
+
+def submit_to_every_partition(world: FakeWorld) -> None:
+    """And lets a poll give one record, so that inputs may be read before own records that lie beyond the mark."""
+    for number in range(PARTITIONS):
+        world.publish("checkout", number, *submitted(number))
+    world.fetch_size = 1
+
+
+def test_the_mark_is_taken_after_the_stored_offsets_because_a_predecessor_may_finish_until_they_are_there() -> None:
+    """The predecessor's last events come to the broker while the successor asks for the stored offsets."""
+    world = FakeWorld()
+    submit_to_every_partition(world)
+    asked: list[str] = []
+
+    def predecessor_finishes(point: str) -> None:
+        if point == "committed offsets" and not asked:
+            asked.append(point)
+            for number in range(PARTITIONS):
+                world.publish("order", number, *order_of(number, OrderStatus.NEW))
+
+    world.run(world.fake_log("order", at=predecessor_finishes), AT_ONCE)
+    world.until_statuses("order", MERCHANT_ACCEPTED=3)
+    assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
+
+
+def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -> None:
+    """It goes on, with all that it has to do, when the successor knows the marks: what it publishes lies beyond."""
+    world = FakeWorld()
+    predecessor = world.run(world.fake_log("order"), AT_ONCE)
+    world.until(lambda: predecessor.live, "the predecessor")
+    world.kill("order")
+    submit_to_every_partition(world)
+
+    class WokenAfterTheMarks(FakeLog):
+        def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+            marks = super().high_watermarks(partitions)
+            world.fetch_size = 1000
+            world.turn_of(predecessor)
+            world.fetch_size = 1
+            return marks
+
+    world.run(world.fake_log("order", kind=WokenAfterTheMarks), AT_ONCE)
+    world.until_statuses("order", MERCHANT_ACCEPTED=3)
+    assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
+    assert predecessor.counts["restores"] == 1, "it must have tried"
+
+
+def test_nothing_is_decided_while_the_topics_have_different_numbers_of_partitions() -> None:
+    world = FakeWorld()
+    world.add_partitions("fulfillment", 5)
+    world.publish("checkout", 0, *submitted(0))
+    with capture_logs() as logs:
+        processor = world.start("order")
+        world.turns(25 * ENOUGH_TURNS)
+    assert not processor.live
+    assert world.statuses("order") == {}
+    waiting, *again = [line for line in logs if line["event"].startswith("waiting: the topics must")]
+    assert 5 < len(again) < 12, "in 50 seconds: the pauses grow"
+    assert waiting["partitions"] == {"order": 3, "checkout": 3, "fulfillment": 5}
+    for topic in ("order", "checkout"):
+        world.add_partitions(topic, 5)
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+
+
+def test_a_partition_number_is_acted_upon_only_while_all_its_topics_are_assigned() -> None:
+    world = FakeWorld()
+    missing = {TopicPartition("fulfillment", 1)}
+
+    class HalfAssigned(FakeLog):
+        def assignment(self) -> frozenset[TopicPartition]:
+            return super().assignment() - missing
+
+    for number in range(3):
+        world.publish("checkout", number, *submitted(number))
+    world.run(world.fake_log("order", kind=HalfAssigned))
+    world.until_statuses("order", MERCHANT_ACCEPTED=2)
+    world.turns(ENOUGH_TURNS)
+    assert {record.partition for record in world.records("order")} == {0, 2}
+    missing.clear()
+    world.broker.groups["order"].generation += 1
+    world.until_statuses("order", MERCHANT_ACCEPTED=3)
+    assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
+
+
+def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_complete() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.start("order", dispute_rate=1.0)
+    world.until_statuses("order", CANCELLED=1)
+    world.stop("order")
+    started: list[Mapping[TopicPartition, int]] = []
+    paused: set[TopicPartition] = set()
+
+    class Watched(FakeLog):
+        def start(self, offsets: Mapping[TopicPartition, int]) -> None:
+            started.append(dict(offsets))
+            super().start(offsets)
+
+        def pause(self, partitions: Iterable[TopicPartition]) -> None:
+            paused.update(partitions)
+            super().pause(partitions)
+
+    stored = dict(world.broker.groups["order"].offsets)
+    processor = world.run(world.fake_log("order", kind=Watched))
+    world.until(lambda: bool(started), "the restore")
+    assert not processor.live
+    assert started == [{place: committed.offset for place, committed in stored.items()}]
+    assert paused == {place for place in stored if place.topic != "order"}
+
+
+def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.publish("checkout", 0, *submitted(3))
+    world.broker.join("order", "order-0")
+    positions = {topic: Position("an earlier life", 1) for topic in ("checkout", "order", "fulfillment")}
+    world.broker.groups["order"].offsets.update(Checkpoint(0, NOTHING, positions).committed())
+    world.run(world.fake_log("order"), Limits(dedupe_window=0.0))
+    world.until_statuses("order", MERCHANT_ACCEPTED=2)
+
+
+def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
+    """Its stored offset lies beyond the new topic's end, which is no loss that a person has to accept."""
+    world = FakeWorld()
+    for number in range(0, 15, 3):
+        world.publish("checkout", 0, *submitted(number))
+    world.start("order", dispute_rate=1.0)
+    world.until_statuses("order", CANCELLED=5)
+    world.stop("order")
+    made_anew: list[str] = []
+
+    def make_anew(point: str) -> None:
+        if point == "committed offsets" and not made_anew:
+            made_anew.append(point)
+            world.make_anew("checkout")
+            world.publish("checkout", 0, *submitted(30))
+
+    world.run(world.fake_log("order", at=make_anew), dispute_rate=1.0)
+    world.until_statuses("order", CANCELLED=6)
+    assert made_anew
+
+
+def hang(world: FakeWorld, slot: str, *events: tuple[bytes, bytes]) -> None:
+    """The slot's transaction with these orders of partition 0 is over, but the broker has left out its end."""
+    transaction = world.broker.begin(slot)
+    for key, value in events:
+        world.broker.append(TopicPartition("order", 0), key, value, transaction)
+    transaction.hangs = True
+
+
+def after_one_order() -> FakeWorld:
+    """A world in which an order was accepted and its service has ended in good order."""
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    world.stop("order")
+    return world
+
+
+def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_stored() -> None:
+    world = FakeWorld()
+    world.publish("checkout", 0, *submitted(0))
+    hang(world, "order-0", order_of(0, OrderStatus.NEW))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=1)
+    assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
+    world.stop("order")
+    world.publish("checkout", 0, *submitted(3))
+    hang(world, "order-0", order_of(3, OrderStatus.NEW))
+    world.start("order")
+    world.until_statuses("order", MERCHANT_ACCEPTED=2)
+    assert world.statuses("order") == {"NEW": 2, "MERCHANT_ACCEPTED": 2}
+
+
+def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
+    """What the group's committed offsets of a partition number carry."""
+    offsets = world.broker.groups["order"].offsets
+    (metadata,) = {one.metadata for place, one in offsets.items() if place.partition == number}
+    checkpoint = parse(metadata)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def test_records_that_hang_are_left_alone_where_their_offsets_are_stored() -> None:
+    world = after_one_order()
+    hanging = order_of(3, OrderStatus.NEW)
+    hang(world, "order-0", hanging)
+    theirs = replace(checkpoint_of(world, 0), published=mark(hanging[1]))
+    world.broker.groups["order"].offsets.update(theirs.committed())
+    processor = world.start("order")
+    world.turns(25 * ENOUGH_TURNS)
+    assert not processor.live
+
+
+def test_what_somebody_else_left_hanging_is_not_ended() -> None:
+    world = FakeWorld()
+    hang(world, "order-1", order_of(0, OrderStatus.NEW))
+    processor = world.start("order")
+    world.turns(25 * ENOUGH_TURNS)
+    assert not processor.live
+
+
+def test_the_mark_of_the_last_event_is_stored_with_its_offsets_and_kept_when_only_offsets_are() -> None:
+    world = after_one_order()
+    last = mark(world.records("order")[-1].value or b"")
+
+    def stored() -> list[str]:
+        return [checkpoint_of(world, number).published for number in range(PARTITIONS)]
+
+    assert stored() == [last, NOTHING, NOTHING]
+    processor = world.start("order")
+    world.publish("checkout", 0, b"key", b"no event, so that only the offset moves on")
+    world.until(lambda: processor.counts["transactions"] >= 1, "the offset to be stored")
+    assert stored() == [last, NOTHING, NOTHING]
