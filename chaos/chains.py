@@ -36,7 +36,7 @@ class Chains:
 
     def __init__(self) -> None:
         self._lives: dict[str, dict[bytes, _Life]] = {topic: {} for topic in LETTERS}
-        self._anew_at = self._whole_since = float("-inf")
+        self._recreated_at = self._whole_since = float("-inf")
 
     def add(self, topic: str, value: bytes, at: float) -> str:
         """Takes in an event that the services made, or must treat like one; ``at`` is the broker's time of it.
@@ -63,16 +63,16 @@ class Chains:
         return sum(life.word[-1] not in ENDS for life in lives if life.began >= self._whole_since)
 
     def forget(self, at: float, until: float) -> None:
-        """A topic was made anew, which was noticed by ``until``: what began before is judged no more."""
-        self._anew_at, self._whole_since = at, until
+        """A topic was recreated, which was noticed by ``until``: what began before is judged no more."""
+        self._recreated_at, self._whole_since = at, until
 
     def remembers(self, topic: str, name: str) -> bool:
-        """Whether the checkout that a life belongs to began after the last topic was made anew: the auditor forgets
+        """Whether the checkout that a life belongs to began after the last topic was recreated: the auditor forgets
         the others. Any thread may ask."""
         life = self._lives[topic].get(_bytes(name))
         for parent in {"checkout": (), "order": ("checkout",), "fulfillment": ("order", "checkout")}[topic]:
             life = None if life is None else self._lives[parent].get(life.parent)
-        return life is not None and life.began >= self._anew_at
+        return life is not None and life.began >= self._recreated_at
 
     def entities(self, topic: str) -> int:
         """How many there are."""

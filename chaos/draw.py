@@ -97,7 +97,7 @@ KINDS: Mapping[str, Kind] = {
     "message-too-large": Kind(1, lambda random: messages.PublishTooLarge(random.choice(TOPICS))),
     "hanging-transaction": Kind(1, lambda random: messages.HangingTransaction(random.choice(TOPICS))),
     "change-offsets": Kind(2, _change_offsets),
-    "topic-anew": Kind(1, lambda random: messages.MakeAnew(random.choice(TOPICS))),
+    "recreate-topic": Kind(1, lambda random: messages.Recreate(random.choice(TOPICS))),
 }
 """Every kind of fault."""
 NEED_A_DISK = frozenset({"full-kafka", "full-mariadb"})

@@ -64,7 +64,7 @@ class Injections:
         return sum(map(len, list(self._seen.values())))
 
     def forget(self, topic: str) -> None:
-        """The topic was made anew: what lay in it is gone, and nobody judges the lives that began before."""
+        """The topic was recreated: what lay in it is gone, and nobody judges the lives that began before."""
         with self._lock:
             for number, injection in self._planned.items():
                 if injection.rule in OF_LIVES:
@@ -75,10 +75,10 @@ class Injections:
 
     def expectations(self) -> Iterator[Mapping[str, object]]:
         """What the auditor must find, in its format."""
-        for number, places in self._seen.items():
+        for number, topic_partitions in self._seen.items():
             rule = self._planned[number].rule
             if rule is not None:
-                yield from ({"rule": rule, **at._asdict()} for at in places)
+                yield from ({"rule": rule, **at._asdict()} for at in topic_partitions)
 
     def wrongs(self) -> list[str]:
         """Where the topics differ from what was published."""
@@ -88,9 +88,9 @@ class Injections:
             if self._seen.get(number) != [at]
         ]
         return found + [
-            f"injection {number} ({self._planned[number].what}) was read at {places}"
-            for number, places in self._seen.items()
-            if number not in self._acknowledged and (len(places) > 1 or not self._planned[number].visible)
+            f"injection {number} ({self._planned[number].what}) was read at {topic_partitions}"
+            for number, topic_partitions in self._seen.items()
+            if number not in self._acknowledged and (len(topic_partitions) > 1 or not self._planned[number].visible)
         ]
 
 

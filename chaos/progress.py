@@ -9,7 +9,7 @@ GRAIN = 0.1
 """Seconds within which two signs of life count as one."""
 
 
-class Place(NamedTuple):
+class TopicPartition(NamedTuple):
     topic: str
     partition: int
 
@@ -25,7 +25,7 @@ class Stall(NamedTuple):
     """A service stood still in a partition: from when on, and for how many seconds."""
 
     service: str
-    place: Place
+    topic_partition: TopicPartition
     since: float
     seconds: float
 
@@ -36,19 +36,19 @@ class Progress:
     Times are in seconds since 1970.
     """
 
-    def __init__(self, places: Mapping[str, Iterable[Place]]) -> None:
-        self._signs: dict[tuple[str, Place], list[Sign]] = {
-            (service, place): [] for service, its in places.items() for place in its
+    def __init__(self, topic_partitions: Mapping[str, Iterable[TopicPartition]]) -> None:
+        self._signs: dict[tuple[str, TopicPartition], list[Sign]] = {
+            (service, topic_partition): [] for service, its in topic_partitions.items() for topic_partition in its
         }
 
     @property
     def services(self) -> list[str]:
         return list(dict.fromkeys(service for service, _ in self._signs))
 
-    def note(self, service: str, place: Place, at: float, since: float | None = None) -> None:
+    def note(self, service: str, topic_partition: TopicPartition, at: float, since: float | None = None) -> None:
         """Takes in a sign of life; may be called by any thread. ``since``: when there was none yet, where it is told
         later than it happened."""
-        signs = self._signs[service, place]
+        signs = self._signs[service, topic_partition]
         if not signs or at - signs[-1].at >= GRAIN:
             signs.append(Sign(at if since is None else since, at))
 
@@ -63,8 +63,8 @@ class Progress:
     def longest_stall(self, service: str, since: float, until: float) -> Stall:
         """The longest time between two signs of life in one partition."""
         stalls = [
-            Stall(service, place, before, after - before)
-            for (name, place), signs in self._signs.items()
+            Stall(service, topic_partition, before, after - before)
+            for (name, topic_partition), signs in self._signs.items()
             if name == service
             for within in [[since, *(sign.at for sign in signs if since < sign.at < until), until]]
             for before, after in pairwise(within)

@@ -11,13 +11,13 @@ import confluent_kafka as ck
 
 from chaos.chains import LETTERS, Chains
 from chaos.injections import HEADER, Coordinates, Injections
-from chaos.progress import Place, Progress
+from chaos.progress import Progress, TopicPartition
 
 SAMPLE_EVERY = 20
 SAMPLES = 400
-PATIENCE = 0.2
+TIMEOUT = 0.2
 NOTICED_SECONDS = 15.0
-"""Within which every service has noticed that a topic was made anew."""
+"""Within which every service has noticed that a topic was recreated."""
 
 silent = logging.getLogger("chaos.librdkafka")
 silent.disabled = True
@@ -52,7 +52,7 @@ class Record:
         self._injections = injections
         self._progress = progress
         self._bootstrap = bootstrap
-        self._next = {Place(topic, number): 0 for topic in LETTERS for number in range(partitions)}
+        self._next = {TopicPartition(topic, number): 0 for topic in LETTERS for number in range(partitions)}
         self._consumer: ck.Consumer | None = None
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -76,14 +76,20 @@ class Record:
         return topic in self._recreated
 
     def leave(self, topic: str) -> None:
-        """Reads the topic no more: it is about to be made anew."""
+        """Reads the topic no more: it is about to be recreated."""
         with self._lock:
-            self._read_from({place: offset for place, offset in self._next.items() if place.topic != topic})
+            self._read_from(
+                {
+                    topic_partition: offset
+                    for topic_partition, offset in self._next.items()
+                    if topic_partition.topic != topic
+                }
+            )
 
-    def begin_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         """Reads the topic from its start; what was counted of its former life is forgotten."""
         with self._lock:
-            self._next |= {place: 0 for place in self._next if place.topic == topic}
+            self._next |= {topic_partition: 0 for topic_partition in self._next if topic_partition.topic == topic}
             self.rows[topic] = self.letters[topic] = 0
             self._recreated.add(topic)
             for (name, _), samples in self._samples.items():
@@ -94,7 +100,7 @@ class Record:
             self.chains.forget(now, now + NOTICED_SECONDS)
             self._read_from(self._next)
 
-    def _read_from(self, offsets: dict[Place, int]) -> None:
+    def _read_from(self, offsets: dict[TopicPartition, int]) -> None:
         if self._consumer is not None:
             self._consumer.close()
         self._consumer = ck.Consumer(
@@ -109,14 +115,16 @@ class Record:
                 "logger": silent,
             }
         )
-        self._consumer.assign([ck.TopicPartition(*place, offset) for place, offset in offsets.items()])
+        self._consumer.assign(
+            [ck.TopicPartition(*topic_partition, offset) for topic_partition, offset in offsets.items()]
+        )
 
     def _run(self) -> None:
         try:
             while not self._over.is_set():
                 with self._lock:
                     assert self._consumer is not None
-                    for message in self._consumer.consume(1000, PATIENCE):
+                    for message in self._consumer.consume(1000, TIMEOUT):
                         self._take(message)
                 time.sleep(0.001)  # lets others have the lock
         except Exception as error:
@@ -134,7 +142,7 @@ class Record:
             return
         topic, partition, offset = str(message.topic()), int(message.partition()), int(message.offset())  # type: ignore[arg-type]
         value, at = message.value(), message.timestamp()[1] / 1000
-        self._next[Place(topic, partition)] = offset + 1
+        self._next[TopicPartition(topic, partition)] = offset + 1
         self.last_at = time.time()
         headers = dict(message.headers() or [])
         if HEADER in headers:
@@ -144,7 +152,7 @@ class Record:
                 self.chains.add(topic, value, at)
             return
         self.rows[topic] += 1
-        self._progress.note(topic, Place(topic, partition), at)
+        self._progress.note(topic, TopicPartition(topic, partition), at)
         try:
             letter = self.chains.add(topic, value or b"", at)
         except (ValueError, KeyError, TypeError) as wrong:

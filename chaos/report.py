@@ -86,7 +86,7 @@ def _services(stage: Stage, run: Run, memory: Memory, verdict: Verdict) -> Table
             service,
             f"{stall.seconds:.1f} s",
             f"{stall.since - run.began:.0f} s",
-            f"{stall.place.topic}/{stall.place.partition}",
+            f"{stall.topic_partition.topic}/{stall.topic_partition.partition}",
             str(len(exits)),
             str(sum(not end.asked for end in exits)),
             f"{memory.largest(service) / 2**20:.0f} MB",

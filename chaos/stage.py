@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from chaos.disk import SmallDisk
 from chaos.injections import Injections
 from chaos.instances import Instance
-from chaos.progress import Place, Progress
+from chaos.progress import Progress, TopicPartition
 from chaos.proxy import Proxy
 from chaos.record import Record, silent
 from chaos.tables import Tables
@@ -36,14 +36,14 @@ SERVICES = (*TOPICS, "analytics")
 SLOTS = ("0", "1")
 PARTITIONS = 6
 PLACES = {
-    **{topic: [Place(topic, number) for number in range(PARTITIONS)] for topic in TOPICS},
-    "analytics": [Place(topic, number) for topic in TOPICS for number in range(PARTITIONS)],
+    **{topic: [TopicPartition(topic, number) for number in range(PARTITIONS)] for topic in TOPICS},
+    "analytics": [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)],
 }
 WITH_USERS = {"allow.everyone.if.no.acl.found": "false"}
 REPLY = 20.0
 HELD = 15_000
-"""Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a topic made
-anew holds back all that follows, which is read again at each restore."""
+"""Records that an entity may hold back; five minutes of this load. An order whose fulfillment went with a
+recreated topic holds back all that follows, which is read again at each restore."""
 
 Say = Callable[[str], None]
 

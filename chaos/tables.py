@@ -6,7 +6,7 @@ import time
 
 import pymysql
 
-from chaos.progress import Place, Progress
+from chaos.progress import Progress, TopicPartition
 from local.mariadb import MariaDB
 from local.server import HOST
 
@@ -20,7 +20,7 @@ class Tables:
     def __init__(self, port: int, progress: Progress) -> None:
         self._port = port
         self._progress = progress
-        self._stored: dict[Place, tuple[int, int]] = {}
+        self._stored: dict[TopicPartition, tuple[int, int]] = {}
         self._looked_at = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tables", daemon=True)
@@ -51,10 +51,10 @@ class Tables:
                 )
                 latest = {partition: (log_id, offset) for partition, log_id, offset in cursor.fetchall()}
             for partition, stored in latest.items():
-                place = Place(topic, partition)
-                if self._stored.get(place) != stored:
-                    self._stored[place] = stored
-                    self._progress.note("analytics", place, time.time(), since=before)
+                topic_partition = TopicPartition(topic, partition)
+                if self._stored.get(topic_partition) != stored:
+                    self._stored[topic_partition] = stored
+                    self._progress.note("analytics", topic_partition, time.time(), since=before)
         self._looked_at = looks_at
 
     def session(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":

@@ -77,4 +77,4 @@ def _clean() -> None:
         made = [HOME, ROOT / ".venv", *(ROOT / name / "venv" for name in venvs.SERVICES)]
         for folder in (*made, *(ROOT / name for name in CACHES)):
             files.remove(folder)
-        say("all data, programs and environments are gone; make run makes them anew")
+        say("all data, programs and environments are gone; make run recreates them")

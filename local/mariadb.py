@@ -23,7 +23,7 @@ SETTINGS = Path(__file__).with_name("mariadb.cnf")
 APPLIED = "applied.json"
 TIME_ZONES = "time zones"
 
-LOCK_PATIENCE = 5
+LOCK_TIMEOUT = 5
 """Seconds that applying sql/ waits for somebody's transaction; whoever comes later waits behind it."""
 LOCK_WAIT_TIMEOUT = 1205
 LOOK_SECONDS = 1.0
@@ -79,8 +79,8 @@ class MariaDB(Server):
             "port": self.port,
             "socket": "mariadb.sock",
             "pid-file": "mariadb.pid",
-            "log-error": self.told(self.log),
-            "tmpdir": self.told(self._temporary),
+            "log-error": self.checked_offset(self.log),
+            "tmpdir": self.checked_offset(self._temporary),
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
         }
@@ -120,10 +120,10 @@ class MariaDB(Server):
             return len(probe.recv(5)) > 0
         return False
 
-    def apply(self, folder: Path, say: Say = lambda _: None, patience: int = LOCK_PATIENCE) -> None:
+    def apply(self, folder: Path, say: Say = lambda _: None, timeout: int = LOCK_TIMEOUT) -> None:
         """Run every *.sql of the folder, and the SQL that every *.sh prints, as root, in the order of their names.
 
-        Where somebody's transaction holds what a file would make anew, it waits for `patience` seconds, once. Then it
+        Where somebody's transaction holds what a file would recreate, it waits for `timeout` seconds, once. Then it
         says who that is and goes on, where the file is still the one that was applied last. Raises Refusal where it
         is another one, and at the first other error.
         """
@@ -131,7 +131,7 @@ class MariaDB(Server):
         for file in sorted((*folder.glob("*.sql"), *folder.glob("*.sh"))):
             sql = _sql_of(file)
             try:
-                self._execute_patiently(sql, 0 if holders else patience)
+                self._execute_within(sql, 0 if holders else timeout)
             except Locked as locked:
                 holders = holders or str(locked)
                 if self._applied.get(file.name) != _digest(sql):
@@ -158,11 +158,11 @@ class MariaDB(Server):
             self.execute(time_zones.as_sql(files))
             self._note_applied(TIME_ZONES, time_zones.fingerprint(files))
 
-    def _execute_patiently(self, sql: str, patience: int) -> None:
+    def _execute_within(self, sql: str, timeout: int) -> None:
         """Run statements of which each waits that long for a lock. Raises Locked where one has waited in vain."""
         holders = ""
         with ThreadPoolExecutor() as pool:
-            done = pool.submit(self.execute, f"SET lock_wait_timeout = {patience}; {sql}")
+            done = pool.submit(self.execute, f"SET lock_wait_timeout = {timeout}; {sql}")
             while not wait([done], LOOK_SECONDS).done:
                 holders = self._holders() or holders
         try:
@@ -210,7 +210,10 @@ class MariaDB(Server):
         command = [str(self._binaries.mariadbd), "--no-defaults", *_shared_settings(), "--datadir=."]
         if self._binaries.system_tables:
             share = self._binaries.system_tables
-            command += [f"--basedir={self.told(share.parent)}", f"--lc-messages-dir={self.told(share)}"]
+            command += [
+                f"--basedir={self.checked_offset(share.parent)}",
+                f"--lc-messages-dir={self.checked_offset(share)}",
+            ]
         if os.geteuid() == 0:
             command.append("--user=root")
         return command
@@ -228,7 +231,7 @@ class MariaDB(Server):
         self._install([*command, "--auth-root-authentication-method=normal"], "")
 
     def _install(self, command: list[str], sql: str) -> None:
-        own = chosen() | {"TMPDIR": self.told(self._temporary)}
+        own = chosen() | {"TMPDIR": self.checked_offset(self._temporary)}
         done = subprocess.run(
             command, input=sql, cwd=self.folder, env=own, capture_output=True, text=True, check=False
         )
@@ -253,7 +256,7 @@ class MariaDB(Server):
         key, certificate = self.home / "key.pem", self.home / "certificate.pem"
         if not (key.is_file() and certificate.is_file()):
             return {}
-        return {"ssl-key": self.told(key), "ssl-cert": self.told(certificate)}
+        return {"ssl-key": self.checked_offset(key), "ssl-cert": self.checked_offset(certificate)}
 
 
 def _shared_settings() -> list[str]:

@@ -15,13 +15,13 @@ USE analytics;
 CREATE TABLE IF NOT EXISTS kafka_log (
   log_id     INT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'Short name of this log in all other tables',
   topic      VARCHAR(249) NOT NULL COMMENT 'The topic, which is also its fact table',
-  topic_id   CHAR(22)     NOT NULL COMMENT 'Kafka''s own id of the topic: another one when it is deleted and made anew',
+  topic_id   CHAR(22)     NOT NULL COMMENT 'Kafka''s own id of the topic: another one when it is deleted and recreated',
   cluster_id VARCHAR(64)  NOT NULL COMMENT 'Kafka''s own id of the cluster',
   first_seen DATETIME(6)  NOT NULL DEFAULT UTC_TIMESTAMP(6) COMMENT 'When analytics first met this log',
   PRIMARY KEY (log_id),
   UNIQUE KEY (cluster_id, topic_id)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
-  COMMENT 'One life of a topic: a topic that is deleted and made anew is another log';
+  COMMENT 'One life of a topic: a topic that is deleted and recreated is another log';
 
 CREATE TABLE IF NOT EXISTS log_partition (
   log_id          INT UNSIGNED NOT NULL COMMENT 'The log',

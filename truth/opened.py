@@ -14,7 +14,7 @@ from shop.contract.events import Checkout, parse
 from shop.contract.lifecycle import CheckoutStatus
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import told
+from shop.runtime.kafka.failover import checked_offset
 
 REPLY_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
@@ -85,7 +85,9 @@ def _ends(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int
     answers = admin.list_offsets(
         asked, isolation_level=ck.IsolationLevel.READ_COMMITTED, request_timeout=REPLY_SECONDS
     )
-    return {place.partition: told(future.result(2 * REPLY_SECONDS).offset) for place, future in answers.items()}
+    return {
+        place.partition: checked_offset(future.result(2 * REPLY_SECONDS).offset) for place, future in answers.items()
+    }
 
 
 def _messages(consumer: ck.Consumer, topic: str, ends: Mapping[int, int]) -> Iterator[ck.Message]:

@@ -10,10 +10,10 @@ import confluent_kafka as ck
 import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from analytics_service.streams import Place, Streams
+from analytics_service.streams import Streams, TopicPartition
 from shop.edges.settings import Settings
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import FAILOVER, SPREAD_SECONDS, keep_informed, leave_behind, told
+from shop.runtime.kafka.failover import FAILOVER, SPREAD_SECONDS, checked_offset, keep_informed, leave_behind
 from shop.runtime.kafka.login import Login
 from shop.runtime.kafka.topic_state import topic_state
 
@@ -137,25 +137,30 @@ class Broker:
                 raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
             return
 
-    def ranges(self, places: Iterable[Place]) -> dict[Place, Range]:
+    def ranges(self, topic_partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
         """Which offsets the partitions hold."""
-        first = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        end = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        return {place: Range(first[place], end[place]) for place in first}
+        first = self._offsets(topic_partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        end = self._offsets(topic_partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {topic_partition: Range(first[topic_partition], end[topic_partition]) for topic_partition in first}
 
-    def places(self) -> list[Place]:
+    def topic_partitions(self) -> list[TopicPartition]:
         """All partitions of our topics."""
         states = {topic: topic_state(self._answer(future)) for topic, future in self.ask_topic_ids().items()}
-        return [Place(topic, number) for topic, state in states.items() for number in range(state.partitions)]
+        return [
+            TopicPartition(topic, number) for topic, state in states.items() for number in range(state.partitions)
+        ]
 
-    def _offsets(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
-        asked = {ck.TopicPartition(*place): spec for place in places}
+    def _offsets(self, topic_partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        asked = {ck.TopicPartition(*topic_partition): spec for topic_partition in topic_partitions}
         if not asked:
             return {}
         answers = self.admin.list_offsets(
             asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED, request_timeout=REPLY_SECONDS
         )
-        return {Place(at.topic, at.partition): told(self._answer(future).offset) for at, future in answers.items()}
+        return {
+            TopicPartition(at.topic, at.partition): checked_offset(self._answer(future).offset)
+            for at, future in answers.items()
+        }
 
     def _answer(self, future: "Future[Any]", missing: int | None = None) -> Any:
         try:
@@ -173,7 +178,7 @@ class Broker:
 
 
 class TopicWatch:
-    """Notices that a topic was deleted and made anew, without ever blocking."""
+    """Notices that a topic was deleted and recreated, without ever blocking."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -183,7 +188,7 @@ class TopicWatch:
     def changed(self, known: Ids) -> bool:
         """Whether the broker has, as of a few seconds ago, other topics of these names than ``known``.
 
-        A topic that is gone has not changed yet: there is nothing to read before it is made anew.
+        A topic that is gone has not changed yet: there is nothing to read before it is recreated.
         """
         if self._question and all(future.done() for future in self._question.values()):
             question, self._question = self._question, {}
@@ -213,9 +218,11 @@ class Lag:
         self._consumer = ck.Consumer(self._config)
 
     def __call__(self) -> int:
-        held = self._broker.ranges(self._broker.places())
+        held = self._broker.ranges(self._broker.topic_partitions())
         try:
-            stored = self._consumer.committed([ck.TopicPartition(*place) for place in held], timeout=REPLY_SECONDS)
+            stored = self._consumer.committed(
+                [ck.TopicPartition(*topic_partition) for topic_partition in held], timeout=REPLY_SECONDS
+            )
         except ck.KafkaException as failure:
             leave_behind(self._consumer)
             self._consumer = ck.Consumer(self._config)
@@ -223,5 +230,5 @@ class Lag:
         for at in stored:
             if at.error is not None:
                 raise Unavailable(f"Kafka at {self._address}: offsets of the group: {at.error.str()}")
-        done = {Place(at.topic, at.partition): at.offset for at in stored}
-        return sum(max(0, at.end - max(at.first, done[place])) for place, at in held.items())
+        done = {TopicPartition(at.topic, at.partition): at.offset for at in stored}
+        return sum(max(0, at.end - max(at.first, done[topic_partition])) for topic_partition, at in held.items())

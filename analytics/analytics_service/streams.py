@@ -25,7 +25,7 @@ class Streams:
         return topic[len(self.namespace) :]
 
 
-class Place(NamedTuple):
+class TopicPartition(NamedTuple):
     """A partition as Kafka names it."""
 
     topic: str

@@ -81,7 +81,7 @@ def _illegal(stage: Stage, topic: str, what: str, random: Random) -> Message:
 
 
 def _applied(rule: str, stage: Stage, topic: str, value: bytes) -> str | None:
-    """The rule, which nobody applies to a life that began before a topic was made anew."""
+    """The rule, which nobody applies to a life that began before a topic was recreated."""
     return rule if stage.record.chains.remembers(topic, json.loads(value)[f"{topic}_id"]) else None
 
 
@@ -185,13 +185,13 @@ class HangingTransaction(Fault):
 
 
 @dataclass(frozen=True)
-class MakeAnew(Fault):
-    """A topic is deleted and made anew, empty. What began before is judged no more, by the auditor neither."""
+class Recreate(Fault):
+    """A topic is deleted and recreated, empty. What began before is judged no more, by the auditor neither."""
 
     topic: str
 
     def __str__(self) -> str:
-        return f"topic {self.topic} deleted and made anew"
+        return f"topic {self.topic} deleted and recreated"
 
     def strike(self, stage: Stage) -> None:
         stage.record.leave(self.topic)
@@ -205,8 +205,8 @@ class MakeAnew(Fault):
             return admin.create_topics([wanted])[self.topic].exception(REPLY) is None
 
         if not wait_until(made, REPLY):
-            raise RuntimeError(f"topic {self.topic} cannot be made anew")
-        stage.record.begin_anew(self.topic)
+            raise RuntimeError(f"topic {self.topic} cannot be recreated")
+        stage.record.recreate(self.topic)
 
 
 def _sample(stage: Stage, topic: str, status: str) -> Sample:

@@ -28,8 +28,8 @@ WAYS: Mapping[str, Callable[[int, int], int | None]] = {
 @dataclass(frozen=True)
 class ChangeOffsets(Fault):
     """The instances of a service end, its offsets are changed in one topic or in all that it reads, and the instances
-    start again. Where its own topic was recreated, one topic is left as it is: what was done in the former life of a
-    topic is told by nothing else."""
+    start again. Where its output topic was recreated, one topic is left as it is: what was done in the former life of
+    a topic is told by nothing else."""
 
     group: str
     way: str
@@ -61,8 +61,8 @@ class ChangeOffsets(Fault):
         (answer,) = admin.list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(self.group)]).values()
         offsets = answer.result(REPLY).topic_partitions
         ends = {
-            (place.topic, place.partition): future.result(REPLY).offset
-            for place, future in admin.list_offsets(
+            (topic_partition.topic, topic_partition.partition): future.result(REPLY).offset
+            for topic_partition, future in admin.list_offsets(
                 {ck.TopicPartition(one.topic, one.partition): OffsetSpec.latest() for one in offsets}  # type: ignore[no-untyped-call]
             ).items()
         }

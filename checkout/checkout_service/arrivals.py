@@ -34,11 +34,11 @@ class Arrivals:
         self._random = random
 
     def arrivals(
-        self, elapsed: float, now: datetime, held: Sequence[int], partitions: int, most: int
+        self, elapsed: float, now: datetime, held: Sequence[int], partitions: int, max_entities: int
     ) -> list[tuple[int, Checkout]]:
         """The checkouts opened by ``elapsed`` seconds, each with the partition of ``held`` that its key hashes to;
-        ``partitions`` is the number of all, ``most`` the number of checkouts at most."""
-        arrived = self._pace.arrivals(elapsed, now, len(held) / partitions, most)
+        ``partitions`` is the number of all, ``max_entities`` the number of checkouts at most."""
+        arrived = self._pace.arrivals(elapsed, now, len(held) / partitions, max_entities)
         self.opened += arrived
         unix_ms = (now - _EPOCH) // timedelta(milliseconds=1)
         return [self._open(now, unix_ms, held, partitions) for _ in range(arrived)]

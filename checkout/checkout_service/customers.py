@@ -53,6 +53,6 @@ def _faker(seed: int, locale: str) -> Faker:
     return faker
 
 
-def _one_line(text: str, most: int) -> str:
+def _one_line(text: str, max_length: int) -> str:
     """The text without line breaks, within the contract's bound."""
-    return " ".join(text.split())[:most].rstrip()
+    return " ".join(text.split())[:max_length].rstrip()

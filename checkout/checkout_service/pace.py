@@ -36,12 +36,13 @@ class Pace:
         # How much the next arrival is still away, in units of the mean gap: valid however the rate changes meanwhile.
         self._gap = random.expovariate(1.0)
 
-    def arrivals(self, elapsed: float, now: datetime, share: float, most: int) -> int:
-        """How many arrive from the last call until ``elapsed`` (seconds that never jump): at most ``most``, the rest
-        at the next call. ``share`` is the part of all arrivals that comes here, between the last call and this."""
+    def arrivals(self, elapsed: float, now: datetime, share: float, max_entities: int) -> int:
+        """How many arrive from the last call until ``elapsed`` (seconds that never jump): at most ``max_entities``,
+        the rest at the next call. ``share`` is the part of all arrivals that comes here, between the last call and
+        this."""
         self._at = max(self._at, elapsed - CATCH_UP_SECONDS)
         arrived = 0
-        while arrived < most and self._at < elapsed:
+        while arrived < max_entities and self._at < elapsed:
             if self._at >= self._until:
                 self._draw_factor(now)
             self._rate = self._mean_rate * self._factor * share

@@ -44,7 +44,7 @@ def writer(settings: DatabaseSettings) -> Engine:
 
 
 class FulfillmentTable:
-    """Writes the events that the service reads back from its own topic, never what is not published yet."""
+    """Writes the events that the service reads back from its output topic, never what is not published yet."""
 
     def __init__(self, engine: Engine, settings: DatabaseSettings) -> None:
         self._engine = engine

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from tests.analytics.world import PATIENCE_SECONDS, Shop, wait
+from tests.analytics.world import TIMEOUT_SECONDS, Shop, wait
 
 MODULE = [sys.executable, "-m", "analytics_service.export"]
 MANY = 200_000
@@ -24,7 +24,7 @@ def export(shop: Shop, *arguments: str, **settings: object) -> subprocess.Comple
         capture_output=True,
         cwd=shop.folder,
         env=environment(shop, **settings),
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 

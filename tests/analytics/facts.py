@@ -100,9 +100,9 @@ class Facts:
     def _insert(
         self, table: str, status: str, at: float, life: Sequence[tuple[str, float]], columns: Mapping[str, object]
     ) -> None:
-        place = {"log_id": LOGS[table], "kafka_partition": 0, "kafka_offset": next(self._offsets)}
+        topic_partition = {"log_id": LOGS[table], "kafka_partition": 0, "kafka_offset": next(self._offsets)}
         times = {"kafka_timestamp": time(at), "created_at": time(life[0][1]), "updated_at": time(at)}
-        self.insert(table, {**place, **times, "status": status, **columns})
+        self.insert(table, {**topic_partition, **times, "status": status, **columns})
 
     @staticmethod
     def _cart(columns: Mapping[str, object]) -> dict[str, object]:

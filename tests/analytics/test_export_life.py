@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from analytics_service.export import extract
 from analytics_service.export.extract import Period
 from tests.analytics.exports import MANY, MODULE, environment, started, store, store_many
-from tests.analytics.world import PATIENCE_SECONDS, Shop
+from tests.analytics.world import TIMEOUT_SECONDS, Shop
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 
@@ -92,7 +92,7 @@ def test_a_connection_that_breaks_leaves_no_file(empty_shop: Shop) -> None:
                 )
             ).scalar_one()
             connection.execute(text(f"KILL {number}"))
-        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert (process.returncode, output) == (2, b"")
     assert len(errors.splitlines()) == 1
     assert b"does not answer: " in errors

@@ -157,7 +157,7 @@ def test_partitions_are_added(shop: Shop, traffic: Traffic) -> None:
     finish(shop, traffic)
 
 
-def test_a_topic_is_made_anew(shop: Shop) -> None:
+def test_a_topic_is_recreated(shop: Shop) -> None:
     first = shop.topics.publish(lives(range(60)))
     service = shop.start()
     shop.wait_for(first)
@@ -174,7 +174,7 @@ def test_a_topic_is_made_anew(shop: Shop) -> None:
     assert {count for _, count in logs} == {2}
 
 
-def test_a_topic_is_made_anew_while_it_is_away(shop: Shop) -> None:
+def test_a_topic_is_recreated_while_it_is_away(shop: Shop) -> None:
     first = shop.topics.publish(lives(range(60)))
     service = shop.start()
     shop.wait_for(first)
@@ -198,7 +198,7 @@ def test_retention_that_was_faster_is_loud_until_accepted(shop: Shop) -> None:
     at, end = next(
         (at, 1 + max(o for p, o in shop.messages() if p == at)) for at, _ in stored if at.topic.endswith("checkout")
     )
-    last = max(offset for place, offset in stored if place == at)
+    last = max(offset for topic_partition, offset in stored if topic_partition == at)
     admin = AdminClient({"bootstrap.servers": shop.bootstrap})
     for future in admin.delete_records([ck.TopicPartition(*at, end - 2)]).values():
         future.result(10)

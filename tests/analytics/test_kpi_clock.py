@@ -26,8 +26,8 @@ def live(facts: Facts, number: int, ago: float) -> None:
     facts.order(number + 1, (NEW, ago), cart_id=cart, user_id=identifier(number), **address)
     facts.order(number + 2, (NEW, ago), (DISPUTED, ago), (CANCELLED, ago), cart_id=cart, **address)
     facts.fulfillment(number, (SHIPPED, ago), (DELIVERED, ago))
-    place = {"log_id": 1, "kafka_partition": 1, "kafka_offset": number}
-    facts.insert("dead_letter", {**place, "reason": "bad", "received_at": time(ago)})
+    topic_partition = {"log_id": 1, "kafka_partition": 1, "kafka_offset": number}
+    facts.insert("dead_letter", {**topic_partition, "reason": "bad", "received_at": time(ago)})
 
 
 def views(facts: Facts) -> dict[str, list[dict[str, object]]]:

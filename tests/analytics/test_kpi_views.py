@@ -214,8 +214,8 @@ def test_dead_letters_are_counted_by_reason_and_settled_by_a_fact(facts: Facts) 
     facts.checkout(1, (CREATED, 20))
     facts.order(1, (NEW, 20))
     for log, offset, reason, at in ((1, 0, "bad", 10), (1, 7, "bad", 10), (2, 1, "worse", 10), (3, 1, "bad", 700)):
-        place = {"log_id": log, "kafka_partition": 0, "kafka_offset": offset}
-        facts.insert("dead_letter", {**place, "reason": reason, "received_at": time(at)})
+        topic_partition = {"log_id": log, "kafka_partition": 0, "kafka_offset": offset}
+        facts.insert("dead_letter", {**topic_partition, "reason": reason, "received_at": time(at)})
     assert facts.view("dead_letter") == [
         {"reason": "bad", "dead_letters": 2, "unsettled": 1},
         {"reason": "worse", "dead_letters": 1, "unsettled": 0},

@@ -26,7 +26,7 @@ from tools.kit.databases import Databases
 
 pytestmark = pytest.mark.database
 
-PATIENCE, LOOK = 1.0, 0.1
+TIMEOUT, LOOK = 1.0, 0.1
 SERIALIZABLE = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
 
 
@@ -75,8 +75,8 @@ def sessions(mariadb: MariaDB, shared_databases: Databases) -> Iterator[Callable
 
 @contextmanager
 def watched(engine: Engine, settings: DatabaseSettings, stored: Callable[[], int] = lambda: 0) -> Iterator[LockWatch]:
-    """The watch of the service, with less patience."""
-    watch = LockWatch(engine, settings, stored, patience=PATIENCE, look=LOOK)
+    """The watch of the service, with a shorter timeout."""
+    watch = LockWatch(engine, settings, stored, timeout=TIMEOUT, look=LOOK)
     watch.start()
     yield watch
     watch.end()
@@ -127,7 +127,7 @@ def test_an_idle_reader_that_storing_waits_for_is_named_and_ended(
         assert str(watch.waits_for).startswith(f"session {reader.number} (user from ::1:")
         assert saved() == 0
         took = time.monotonic() - began
-    assert PATIENCE <= took < PATIENCE + 3
+    assert TIMEOUT <= took < TIMEOUT + 3
     assert not reader.lives
     assert number_of(engine, "checkout") == 4
     waits, ended = said
@@ -176,7 +176,7 @@ def test_who_only_reads_is_left_alone_however_long_it_takes(
     of_a_view.ask("BEGIN", "SELECT * FROM kpi_funnel")
     store = Store(engine)
     with watched(engine, settings), ThreadPoolExecutor() as pool:
-        query = pool.submit(running.ask, f"SELECT SLEEP({4 * PATIENCE}) FROM kafka_log LIMIT 1")
+        query = pool.submit(running.ask, f"SELECT SLEEP({4 * TIMEOUT}) FROM kafka_log LIMIT 1")
         for number in range(2):
             blocker = sessions()
             blocker.ask("BEGIN", "SELECT COUNT(*) FROM checkout FOR UPDATE")
@@ -201,7 +201,7 @@ def test_waits_that_are_short_end_nobody(
             rows = facts(known, life(number), first=4 * number)
             one = batch(known, [row for row in rows if row.table == "checkout"], 4 * number - 1)
             saving = pool.submit(store.save, one)
-            time.sleep(PATIENCE / 2)
+            time.sleep(TIMEOUT / 2)
             assert not saving.done()
             reader.ask("ROLLBACK")
             assert saving.result() == 0
@@ -215,7 +215,7 @@ def test_an_administrator_s_idle_lock_is_ended_and_a_statement_under_way_is_not(
     root = sessions("root")
     root.ask("LOCK TABLES checkout WRITE")
     with capture_logs() as said, watched(engine, settings), ThreadPoolExecutor() as others:
-        running = others.submit(root.ask, f"SELECT SLEEP({3 * PATIENCE})")
+        running = others.submit(root.ask, f"SELECT SLEEP({3 * TIMEOUT})")
         pool, saved = save(engine)
         with pool:
             wait(

@@ -50,12 +50,12 @@ nasty = st.sampled_from(
 )
 
 
-def words(most: int) -> st.SearchStrategy[str]:
-    """Text of up to ``most`` characters, of all planes, with what a text format could stumble over."""
+def words(max_length: int) -> st.SearchStrategy[str]:
+    """Text of up to ``max_length`` characters, of all planes, with what a text format could stumble over."""
     letters = st.one_of(nasty, st.characters(exclude_categories=["Cs"]))
     return st.one_of(
-        st.lists(letters, min_size=1, max_size=8).map(lambda parts: "".join(parts)[:most]),
-        st.sampled_from(["\U0001f6d2", "x", "\\", " "]).map(lambda letter: letter * most),
+        st.lists(letters, min_size=1, max_size=8).map(lambda parts: "".join(parts)[:max_length]),
+        st.sampled_from(["\U0001f6d2", "x", "\\", " "]).map(lambda letter: letter * max_length),
     )
 
 
@@ -197,7 +197,7 @@ def test_nothing_queued_behind_a_collision_is_stored(engine: Engine) -> None:
     assert zombie.stored() is None
 
 
-def test_a_topic_made_anew_is_noticed_before_its_messages_are_stored(engine: Engine) -> None:
+def test_a_recreated_topic_is_noticed_before_its_messages_are_stored(engine: Engine) -> None:
     known = logs(engine)
     loader = Loader(Store(engine), lambda: {"checkout": "another-id"}, queued=2)
     loader.start()
@@ -205,7 +205,7 @@ def test_a_topic_made_anew_is_noticed_before_its_messages_are_stored(engine: Eng
     one.topic_ids = {"checkout": "checkout-id"}
     loader.put(one, 0)
     wait(lambda: loader.failure is not None, "the collision")
-    assert "made anew" in str(loader.failure)
+    assert "recreated" in str(loader.failure)
     assert number_of(engine, "checkout") == 0
     loader.finish(5)
 

@@ -1,4 +1,4 @@
-"""One test's own topics and database, the service on them, and the truth about what must be stored."""
+"""One test's output topics and database, the service on them, and the truth about what must be stored."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 import confluent_kafka as ck
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
-from analytics_service.streams import Partition, Place
+from analytics_service.streams import Partition, TopicPartition
 from local.binaries import ROOT
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
@@ -20,14 +20,14 @@ from tools.kit.business import Topics
 from tools.kit.rebuild import rebuild
 
 MAIN = ROOT / "analytics" / "main.py"
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
-def wait(condition: Callable[[], object], what: str, patience: float = PATIENCE_SECONDS) -> None:
+def wait(condition: Callable[[], object], what: str, timeout: float = TIMEOUT_SECONDS) -> None:
     """Returns when the condition holds; fails when it does not in time."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited {patience} s for: {what}"
+        assert time.monotonic() < deadline, f"waited {timeout} s for: {what}"
         time.sleep(0.05)
 
 
@@ -47,9 +47,9 @@ class Service:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, patience: float = PATIENCE_SECONDS) -> int:
+    def ended(self, timeout: float = TIMEOUT_SECONDS) -> int:
         """The exit code; waits for the end."""
-        return self.process.wait(patience)
+        return self.process.wait(timeout)
 
     def stop(self) -> None:
         """Ends it as a supervisor would; it must take less than 5 s and end well."""
@@ -107,7 +107,7 @@ class Shop:
             text=True,
             cwd=self.folder,
             env=os.environ | self.settings(**settings),
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
 
@@ -128,12 +128,12 @@ class Shop:
                 for table in tables or (*TOPICS, "dead_letter")
             )
 
-    def wait_for(self, messages: int, patience: float = PATIENCE_SECONDS) -> None:
+    def wait_for(self, messages: int, timeout: float = TIMEOUT_SECONDS) -> None:
         """Waits until so many messages are stored, and no more."""
-        wait(lambda: self.count() >= messages, f"{messages} stored messages", patience)
+        wait(lambda: self.count() >= messages, f"{messages} stored messages", timeout)
         assert self.count() == messages
 
-    def messages(self) -> dict[tuple[Place, int], ck.Message]:
+    def messages(self) -> dict[tuple[TopicPartition, int], ck.Message]:
         """Every committed message of the topics."""
         consumer = ck.Consumer(
             {
@@ -146,22 +146,24 @@ class Shop:
             }
         )
         known = consumer.list_topics(timeout=10).topics
-        places = [
-            Place(self.namespace + topic, number)
+        topic_partitions = [
+            TopicPartition(self.namespace + topic, number)
             for topic in TOPICS
             for number in known[self.namespace + topic].partitions
         ]
-        consumer.assign([ck.TopicPartition(*place, ck.OFFSET_BEGINNING) for place in places])
-        found: dict[tuple[Place, int], ck.Message] = {}
-        open_places = set(places)
+        consumer.assign(
+            [ck.TopicPartition(*topic_partition, ck.OFFSET_BEGINNING) for topic_partition in topic_partitions]
+        )
+        found: dict[tuple[TopicPartition, int], ck.Message] = {}
+        open_places = set(topic_partitions)
         while open_places:
             message = consumer.poll(10)
             assert message is not None
-            place = Place(str(message.topic()), int(message.partition() or 0))
+            topic_partition = TopicPartition(str(message.topic()), int(message.partition() or 0))
             if message.error() is None:
-                found[place, int(message.offset() or 0)] = message
+                found[topic_partition, int(message.offset() or 0)] = message
             elif message.error().code() == ck.KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
-                open_places.discard(place)
+                open_places.discard(topic_partition)
         consumer.close()
         return found
 
@@ -184,8 +186,8 @@ class Shop:
             rows = connection.execute(text("SELECT topic, MAX(log_id) AS log_id FROM kafka_log GROUP BY topic"))
             return {row.log_id: row.topic for row in rows}
 
-    def _stored(self) -> dict[tuple[Place, int], Event]:
-        found: dict[tuple[Place, int], Event] = {}
+    def _stored(self) -> dict[tuple[TopicPartition, int], Event]:
+        found: dict[tuple[TopicPartition, int], Event] = {}
         with self.engine().connect() as connection:
             for log_id, topic in self._logs().items():
                 numbers = connection.execute(
@@ -193,15 +195,15 @@ class Shop:
                 ).scalars()
                 for number in numbers.all():
                     for offset, _, event in rebuild(connection, topic, Partition(log_id, number)):
-                        found[Place(self.namespace + topic, number), offset] = event
+                        found[TopicPartition(self.namespace + topic, number), offset] = event
         return found
 
-    def _dead_letters(self) -> dict[tuple[Place, int], tuple[bytes | None, bytes | None]]:
+    def _dead_letters(self) -> dict[tuple[TopicPartition, int], tuple[bytes | None, bytes | None]]:
         logs = self._logs()
         with self.engine().connect() as connection:
             rows = connection.execute(text("SELECT * FROM dead_letter")).all()
         return {
-            (Place(self.namespace + logs[row.log_id], row.kafka_partition), row.kafka_offset): (
+            (TopicPartition(self.namespace + logs[row.log_id], row.kafka_partition), row.kafka_offset): (
                 row.message_key,
                 row.message_value,
             )

@@ -22,7 +22,7 @@ from tools.kit import databases
 from tools.kit.shop import Service, wait_until
 
 PARTITIONS = 3
-Place = tuple[str, int, int]
+TopicPartition = tuple[str, int, int]
 
 
 class Stage:
@@ -67,9 +67,12 @@ class Stage:
             future.result(10)
         wait_until(lambda: not self.topic_ids().keys() & set(topics), f"the end of topics {topics}")
 
-    def forget(self, *places: Place) -> None:
+    def forget(self, *topic_partitions: TopicPartition) -> None:
         """Removes what lies before these messages from their partitions, as retention does."""
-        before = [ck.TopicPartition(self.settings.namespace + topic, part, offset) for topic, part, offset in places]
+        before = [
+            ck.TopicPartition(self.settings.namespace + topic, part, offset)
+            for topic, part, offset in topic_partitions
+        ]
         for future in self.admin.delete_records(before).values():
             future.result(10)
 
@@ -83,26 +86,26 @@ class Stage:
 
     # ---- what happens ----------------------------------------------------------------------------------------
 
-    def live(self, number: int, *statuses: StrEnum, partition: int | None = None) -> list[Place]:
+    def live(self, number: int, *statuses: StrEnum, partition: int | None = None) -> list[TopicPartition]:
         """Publishes these events of the family of that number, one after the other; returns where they are."""
         where = number % PARTITIONS if partition is None else partition
         return [self.publish(self.world.event(number, status), where) for status in statuses]
 
-    def publish(self, event: Event, partition: int) -> Place:
-        place = self.append(event.topic, partition, event.key.encode(), serialize(event))
+    def publish(self, event: Event, partition: int) -> TopicPartition:
+        topic_partition = self.append(event.topic, partition, event.key.encode(), serialize(event))
         self.world.publish(event, partition)
-        return place
+        return topic_partition
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> Place:
-        places: list[Place] = []
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> TopicPartition:
+        topic_partitions: list[TopicPartition] = []
 
         def delivered(error: ck.KafkaError | None, message: ck.Message) -> None:
             assert error is None, error
-            places.append((topic, partition, int(message.offset() or 0)))
+            topic_partitions.append((topic, partition, int(message.offset() or 0)))
 
         self._producer.produce(self.settings.namespace + topic, value, key, partition, on_delivery=delivered)
         assert self._producer.flush(10) == 0
-        return places[0]
+        return topic_partitions[0]
 
     def begin(self, number: int, *statuses: StrEnum) -> None:
         """Publishes events in a transaction that stays open."""

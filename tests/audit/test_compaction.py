@@ -52,7 +52,9 @@ def test_a_compacted_topic_is_named_once_as_the_cause_of_what_is_missing(topic: 
 def test_it_is_named_too_where_the_database_has_nothing_of_what_is_gone() -> None:
     world = busy_world()
     compact(world, "order")
-    world.rows = {place: row for place, row in world.rows.items() if place[0] != "order"}
+    world.rows = {
+        topic_partition: row for topic_partition, row in world.rows.items() if topic_partition[0] != "order"
+    }
     world.unstored = {("order", number): 0 for number in range(world.partitions)}
     world.settled = False
     assert {one.coordinates.rule for one in world.audit().violations()} == {"compaction"}
@@ -77,10 +79,10 @@ def test_what_began_after_the_compaction_is_judged() -> None:
 
 def test_a_row_without_a_message_is_no_sign_of_compaction() -> None:
     world = busy_world()
-    place = ("order", 0, world.log["order", 0][2].offset)
-    world.log["order", 0] = [one for one in world.log["order", 0] if one.offset != place[2]]
+    topic_partition = ("order", 0, world.log["order", 0][2].offset)
+    world.log["order", 0] = [one for one in world.log["order", 0] if one.offset != topic_partition[2]]
     assert "compaction" not in world.broken()
-    assert place in world.broken()["stored"]
+    assert topic_partition in world.broken()["stored"]
 
 
 def test_foreign_events_without_those_before_them_are_no_sign_of_compaction() -> None:
@@ -93,9 +95,9 @@ def test_foreign_events_without_those_before_them_are_no_sign_of_compaction() ->
 
 def test_a_row_with_a_time_of_its_own_is_not_excused_behind_the_remains() -> None:
     world = busy_world(policies={"order": "compact"})
-    place = ("order", 0, world.log["order", 0][-2].offset)
-    world.rows[place] = world.rows[place]._replace(time=1)
-    assert place in world.broken()["fields"]
+    topic_partition = ("order", 0, world.log["order", 0][-2].offset)
+    world.rows[topic_partition] = world.rows[topic_partition]._replace(time=1)
+    assert topic_partition in world.broken()["fields"]
 
 
 @pytest.mark.broker

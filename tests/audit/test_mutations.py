@@ -55,7 +55,7 @@ def test_a_lost_event_is_named(order: list[int], lost: tuple[int, int]) -> None:
 def test_a_doubled_event_is_named_and_nothing_else(order: list[int], doubled: tuple[int, int]) -> None:
     world = World(partitions=2)
     play(order, world, twice=doubled)
-    assert {rule: len(places) for rule, places in world.broken().items()} == {"once": 1}
+    assert {rule: len(topic_partitions) for rule, topic_partitions in world.broken().items()} == {"once": 1}
 
 
 @given(interleavings, st.data())
@@ -63,7 +63,9 @@ def test_a_doubled_event_is_named_and_nothing_else(order: list[int], doubled: tu
 def test_two_swapped_events_of_an_entity_are_named(order: list[int], data: st.DataObject) -> None:
     world = World(partitions=2)
     play(order, world)
-    topic, number = data.draw(st.sampled_from([place for place, log in world.log.items() if len(log) > 1]))
+    topic, number = data.draw(
+        st.sampled_from([topic_partition for topic_partition, log in world.log.items() if len(log) > 1])
+    )
     log = world.log[topic, number]
     at = data.draw(st.integers(0, len(log) - 2))
     first, second = log[at], log[at + 1]
@@ -84,14 +86,14 @@ def test_any_other_single_fault_is_named_and_nothing_else(what: str, order: list
     play(order, world)
     if what == "projection":
         del world.table[data.draw(st.sampled_from(sorted(world.table)))]
-        assert {rule: len(places) for rule, places in world.broken().items()} == {"projection": 1}
+        assert {rule: len(topic_partitions) for rule, topic_partitions in world.broken().items()} == {"projection": 1}
         return
-    place = data.draw(st.sampled_from(sorted(world.rows)))
+    topic_partition = data.draw(st.sampled_from(sorted(world.rows)))
     if what == "row":
-        del world.rows[place]
-        assert world.broken() == {"stored": [place]}
+        del world.rows[topic_partition]
+        assert world.broken() == {"stored": [topic_partition]}
     else:
-        log = world.log[place[:2]]
-        at = next(at for at, message in enumerate(log) if message.offset == place[2])
+        log = world.log[topic_partition[:2]]
+        at = next(at for at, message in enumerate(log) if message.offset == topic_partition[2])
         log[at] = log[at]._replace(key=data.draw(st.none() | st.binary(max_size=40)))
-        assert world.broken() == {"key": [place]}
+        assert world.broken() == {"key": [topic_partition]}

@@ -38,27 +38,27 @@ def test_an_empty_shop_is_clean() -> None:
 
 
 def test_a_missing_row(world: World) -> None:
-    place = world.live(1, *COMPLETED)[5]
-    del world.rows[place]
-    assert world.broken() == {"stored": [place]}
+    topic_partition = world.live(1, *COMPLETED)[5]
+    del world.rows[topic_partition]
+    assert world.broken() == {"stored": [topic_partition]}
 
 
 def test_a_row_that_analytics_has_not_come_to_is_lag_unless_all_must_be_settled(world: World) -> None:
-    place = world.live(1, *COMPLETED)[-1]
-    del world.rows[place]
-    world.unstored[place[:2]] = place[2]
+    topic_partition = world.live(1, *COMPLETED)[-1]
+    del world.rows[topic_partition]
+    world.unstored[topic_partition[:2]] = topic_partition[2]
     world.settled = False
     report = world.audit()
     assert report.clean
     assert report.notes == ["analytics has not come to 1 messages yet"]
     world.settled = True
-    assert world.broken() == {"stored": [place]}
+    assert world.broken() == {"stored": [topic_partition]}
 
 
 def test_a_row_that_was_given_up_by_a_person_is_not_missing(world: World) -> None:
-    place = world.live(1, *COMPLETED)[5]
-    del world.rows[place]
-    world.lost[place[:2]] = [(place[2], place[2] + 1)]
+    topic_partition = world.live(1, *COMPLETED)[5]
+    del world.rows[topic_partition]
+    world.lost[topic_partition[:2]] = [(topic_partition[2], topic_partition[2] + 1)]
     assert world.broken() == {}
 
 
@@ -71,54 +71,54 @@ def test_a_row_without_a_message(world: World, last: bool) -> None:
 
 
 def test_a_changed_field(world: World) -> None:
-    place = world.live(1, *COMPLETED)[5]
-    row = world.rows[place]
-    world.rows[place] = row._replace(value=row.value.replace("39.8", "39.81"))
-    assert world.broken() == {"fields": [place]}
+    topic_partition = world.live(1, *COMPLETED)[5]
+    row = world.rows[topic_partition]
+    world.rows[topic_partition] = row._replace(value=row.value.replace("39.8", "39.81"))
+    assert world.broken() == {"fields": [topic_partition]}
     assert "total_amount is 39.8, stored 39.81" in str(world.audit())
 
 
 def test_a_changed_time_stamp(world: World) -> None:
-    place = world.live(1, *COMPLETED)[5]
-    world.rows[place] = world.rows[place]._replace(time=1)
-    assert world.broken() == {"fields": [place]}
+    topic_partition = world.live(1, *COMPLETED)[5]
+    world.rows[topic_partition] = world.rows[topic_partition]._replace(time=1)
+    assert world.broken() == {"fields": [topic_partition]}
 
 
 def test_a_row_that_refers_to_nothing(world: World) -> None:
-    place = world.live(1, *COMPLETED)[5]
-    world.rows[place] = world.rows[place]._replace(value='{"order_id": null}')
-    assert world.broken() == {"fields": [place]}
+    topic_partition = world.live(1, *COMPLETED)[5]
+    world.rows[topic_partition] = world.rows[topic_partition]._replace(value='{"order_id": null}')
+    assert world.broken() == {"fields": [topic_partition]}
 
 
 def test_an_invalid_message_belongs_into_dead_letter(world: World) -> None:
-    place = world.append("order", 0, b"key", b"no JSON")
-    assert world.broken() == {"stored": [place]}
+    topic_partition = world.append("order", 0, b"key", b"no JSON")
+    assert world.broken() == {"stored": [topic_partition]}
     time = world.log["order", 0][-1].time
-    world.letters[place] = Letter(time, b"key", b"no JSON")
+    world.letters[topic_partition] = Letter(time, b"key", b"no JSON")
     assert world.broken() == {}
-    world.letters[place] = Letter(time, b"key", b"no json")
-    assert world.broken() == {"fields": [place]}
+    world.letters[topic_partition] = Letter(time, b"key", b"no json")
+    assert world.broken() == {"fields": [topic_partition]}
 
 
 def test_an_invalid_message_has_no_row(world: World) -> None:
-    place = world.append("order", 0, b"key", None)
-    world.rows[place] = next(iter(world.rows.values()))
-    assert world.broken() == {"stored": [place]}
+    topic_partition = world.append("order", 0, b"key", None)
+    world.rows[topic_partition] = next(iter(world.rows.values()))
+    assert world.broken() == {"stored": [topic_partition]}
 
 
 def test_a_redriven_dead_letter_has_both(world: World) -> None:
-    place = world.live(1, *COMPLETED)[5]
-    message = next(one for one in world.log[place[:2]] if one.offset == place[2])
-    world.letters[place] = Letter(message.time, message.key, message.value)
+    topic_partition = world.live(1, *COMPLETED)[5]
+    message = next(one for one in world.log[topic_partition[:2]] if one.offset == topic_partition[2])
+    world.letters[topic_partition] = Letter(message.time, message.key, message.value)
     assert world.broken() == {}
-    del world.rows[place]
+    del world.rows[topic_partition]
     assert world.broken() == {}
 
 
 def test_a_wrong_key(world: World) -> None:
     world.live(1, *COMPLETED[:-1])
-    place = world.publish(world.order(1, OrderStatus.COMPLETED), 1, key=b"mine")
-    assert world.broken() == {"key": [place]}
+    topic_partition = world.publish(world.order(1, OrderStatus.COMPLETED), 1, key=b"mine")
+    assert world.broken() == {"key": [topic_partition]}
 
 
 # ---- lives ---------------------------------------------------------------------------------------------------------
@@ -126,118 +126,118 @@ def test_a_wrong_key(world: World) -> None:
 
 def test_an_event_in_another_partition(world: World) -> None:
     world.live(1, *COMPLETED[:-1])
-    places = world.live(1, COMPLETED[-1], partition=2)
-    assert world.broken() == {"partition": places}
+    topic_partitions = world.live(1, COMPLETED[-1], partition=2)
+    assert world.broken() == {"partition": topic_partitions}
 
 
 @pytest.mark.parametrize("status", [*CHECKED_OUT[1:], OrderStatus.NEW, *FulfillmentStatus])
 def test_a_repeated_event(world: World, status: CheckoutStatus) -> None:
     world.live(1, *COMPLETED)
     assert world.broken() == {}
-    places = world.live(1, status)
-    assert world.broken() == {"once": places}
+    topic_partitions = world.live(1, status)
+    assert world.broken() == {"once": topic_partitions}
 
 
 @pytest.mark.parametrize("status", [OrderStatus.CANCELLED, OrderStatus.DISPUTED])
 def test_an_illegal_event(world: World, status: OrderStatus) -> None:
     world.live(1, *COMPLETED)
-    places = world.live(1, status)
-    assert world.broken() == {"legal": places}
+    topic_partitions = world.live(1, status)
+    assert world.broken() == {"legal": topic_partitions}
 
 
 def test_an_illegal_event_changes_nothing_for_those_after_it(world: World) -> None:
     world.live(1, *ACCEPTED)
-    places = world.live(1, OrderStatus.COMPLETED)
+    topic_partitions = world.live(1, OrderStatus.COMPLETED)
     world.live(1, *COMPLETED[6:])
-    assert world.broken() == {"legal": places}
+    assert world.broken() == {"legal": topic_partitions}
 
 
 def test_a_skipped_status(world: World) -> None:
-    places = world.live(1, CheckoutStatus.CREATED, CheckoutStatus.PAYMENT_METHOD_SUBMITTED)
-    assert world.broken() == {"legal": places[1:]}
+    topic_partitions = world.live(1, CheckoutStatus.CREATED, CheckoutStatus.PAYMENT_METHOD_SUBMITTED)
+    assert world.broken() == {"legal": topic_partitions[1:]}
 
 
 # ---- orders and fulfillments ---------------------------------------------------------------------------------------
 
 
 def test_a_submitted_checkout_without_an_order(world: World) -> None:
-    place = world.live(1, *CHECKED_OUT)[-1]
-    assert world.broken() == {"order": [place]}
+    topic_partition = world.live(1, *CHECKED_OUT)[-1]
+    assert world.broken() == {"order": [topic_partition]}
     world.settled = False
     assert world.broken() == {}
     world.wait(61)
-    assert world.broken() == {"order": [place]}
+    assert world.broken() == {"order": [topic_partition]}
     assert "order NEW has been pending for 61 s" in str(world.audit())
 
 
 def test_an_order_without_a_submitted_checkout(world: World) -> None:
-    places = world.live(1, *CHECKED_OUT[:3], *COMPLETED[4:])
-    assert world.broken() == {"order": [places[3]]}
+    topic_partitions = world.live(1, *CHECKED_OUT[:3], *COMPLETED[4:])
+    assert world.broken() == {"order": [topic_partitions[3]]}
 
 
 def test_an_order_without_any_checkout(world: World) -> None:
-    places = world.live(1, *COMPLETED[4:])
-    assert world.broken() == {"order": [places[0]]}
+    topic_partitions = world.live(1, *COMPLETED[4:])
+    assert world.broken() == {"order": [topic_partitions[0]]}
 
 
 def test_an_order_whose_checkout_may_lie_beyond_what_is_read(world: World) -> None:
-    place = world.live(1, OrderStatus.NEW)[0]
+    topic_partition = world.live(1, OrderStatus.NEW)[0]
     world.settled = False
-    world.marks[place[:2]] = place[2]
+    world.marks[topic_partition[:2]] = topic_partition[2]
     assert world.broken() == {}
 
 
 def test_a_second_order_under_another_id(world: World) -> None:
     world.live(1, *COMPLETED)
     other = world.order(1, OrderStatus.NEW, order_id=time_ordered_id(1_800_000_000_000, 7))
-    place = world.publish(other, 1)
+    topic_partition = world.publish(other, 1)
     world.publish(other.model_copy(update={"status": OrderStatus.DISPUTED}), 1)
     world.publish(other.model_copy(update={"status": OrderStatus.CANCELLED}), 1)
-    assert world.broken() == {"order": [place]}
+    assert world.broken() == {"order": [topic_partition]}
 
 
 def test_an_order_that_differs_from_its_checkout(world: World) -> None:
     world.live(1, *CHECKED_OUT)
     statuses = (OrderStatus.NEW, OrderStatus.DISPUTED, OrderStatus.CANCELLED)
     changed = [world.order(1, status, total_amount=Decimal("1.00")) for status in statuses]
-    places = [world.publish(order, 1) for order in changed]
-    assert world.broken() == {"content": places}
+    topic_partitions = [world.publish(order, 1) for order in changed]
+    assert world.broken() == {"content": topic_partitions}
 
 
 def test_an_accepted_order_without_a_fulfillment(world: World) -> None:
-    place = world.live(1, *ACCEPTED)[-1]
-    assert world.broken() == {"fulfillment": [place]}
+    topic_partition = world.live(1, *ACCEPTED)[-1]
+    assert world.broken() == {"fulfillment": [topic_partition]}
 
 
 def test_a_fulfillment_of_an_order_that_was_not_accepted(world: World) -> None:
     world.live(1, *CANCELLED)
-    places = world.live(1, FulfillmentStatus.SHIPPED)
-    assert world.broken() == {"fulfillment": places}
+    topic_partitions = world.live(1, FulfillmentStatus.SHIPPED)
+    assert world.broken() == {"fulfillment": topic_partitions}
 
 
 def test_a_fulfillment_under_another_id(world: World) -> None:
     world.live(1, *ACCEPTED)
     other = {"fulfillment_id": time_ordered_id(1_800_000_000_000, 7)}
-    place = world.publish(world.fulfillment(1, FulfillmentStatus.SHIPPED, **other), 1)
+    topic_partition = world.publish(world.fulfillment(1, FulfillmentStatus.SHIPPED, **other), 1)
     world.live(1, OrderStatus.SHIPPED)
     world.publish(world.fulfillment(1, FulfillmentStatus.DELIVERED, **other), 1)
     world.live(1, OrderStatus.COMPLETED)
-    assert world.broken() == {"fulfillment": [place]}
+    assert world.broken() == {"fulfillment": [topic_partition]}
 
 
 def test_an_effect_without_its_cause(world: World) -> None:
     world.live(1, *SHIPPED)
-    place = world.live(1, OrderStatus.COMPLETED)[0]
+    topic_partition = world.live(1, OrderStatus.COMPLETED)[0]
     assert "cause" in world.broken()
-    assert world.broken()["cause"] == [place]
+    assert world.broken()["cause"] == [topic_partition]
 
 
 def test_an_effect_before_its_cause(world: World) -> None:
     world.live(1, *SHIPPED)
-    place = world.live(1, OrderStatus.COMPLETED)[0]
+    topic_partition = world.live(1, OrderStatus.COMPLETED)[0]
     world.wait(5)
     world.live(1, FulfillmentStatus.DELIVERED)
-    assert world.broken() == {"cause": [place]}
+    assert world.broken() == {"cause": [topic_partition]}
 
 
 @pytest.mark.parametrize("seconds", [5, 20, 3600, 86_400])
@@ -256,10 +256,10 @@ def test_a_clock_that_was_set_back_between_cause_and_effect_breaks_no_rule(world
     assert report.clean, report
     assert any(re.search("the broker's clock was set back by .* s", note) for note in report.notes)
     world.live(4, *SHIPPED)
-    place = world.live(4, OrderStatus.COMPLETED)[0]
+    topic_partition = world.live(4, OrderStatus.COMPLETED)[0]
     world.wait(5)
     world.live(4, FulfillmentStatus.DELIVERED)
-    assert world.broken() == {"cause": [place]}
+    assert world.broken() == {"cause": [topic_partition]}
 
 
 def test_a_clock_that_was_set_forward_and_back_breaks_no_rule(world: World) -> None:
@@ -273,18 +273,18 @@ def test_a_clock_that_was_set_forward_and_back_breaks_no_rule(world: World) -> N
 
 def test_services_act_on_illegal_messages_too(world: World) -> None:
     world.live(1, *CANCELLED)
-    places = world.live(1, OrderStatus.MERCHANT_ACCEPTED)
+    topic_partitions = world.live(1, OrderStatus.MERCHANT_ACCEPTED)
     world.live(1, FulfillmentStatus.SHIPPED)
-    assert world.broken() == {"legal": places}
+    assert world.broken() == {"legal": topic_partitions}
 
 
 # ---- fulfillment's table -------------------------------------------------------------------------------------------
 
 
 def test_a_fulfillment_without_a_row(world: World) -> None:
-    places = world.live(1, *COMPLETED)
+    topic_partitions = world.live(1, *COMPLETED)
     del world.table[world.order(1, OrderStatus.NEW).order_id]
-    assert world.broken() == {"projection": [places[8]]}
+    assert world.broken() == {"projection": [topic_partitions[8]]}
 
 
 def test_a_row_without_a_fulfillment(world: World) -> None:
@@ -294,7 +294,7 @@ def test_a_row_without_a_fulfillment(world: World) -> None:
 
 @pytest.mark.parametrize("change", ["status", "updated_at", "created_at", "fulfillment_id"])
 def test_a_row_that_differs(world: World, change: str) -> None:
-    places = world.live(1, *COMPLETED)
+    topic_partitions = world.live(1, *COMPLETED)
     order_id = world.order(1, OrderStatus.NEW).order_id
     row = world.table[order_id]
     later = row.updated_at + timedelta(microseconds=1)
@@ -304,18 +304,18 @@ def test_a_row_that_differs(world: World, change: str) -> None:
         "created_at": row._replace(created_at=later),
         "fulfillment_id": row._replace(fulfillment_id=order_id),
     }[change]
-    assert world.broken() == {"projection": [places[8]]}
+    assert world.broken() == {"projection": [topic_partitions[8]]}
 
 
 @pytest.mark.parametrize("row_status", ["SHIPPED", "DELIVERED"])
 def test_a_row_may_lag_or_lead_for_a_while(world: World, row_status: str) -> None:
     world.settled = False
-    places = world.live(1, *(COMPLETED if row_status == "SHIPPED" else SHIPPED))
+    topic_partitions = world.live(1, *(COMPLETED if row_status == "SHIPPED" else SHIPPED))
     order_id = world.order(1, OrderStatus.NEW).order_id
     world.table[order_id] = world.table[order_id]._replace(status=row_status, updated_at=world.time())
     assert world.broken() == {}
     world.wait(100)
-    assert world.broken()["projection"] == [places[8 if row_status == "SHIPPED" else 6]]
+    assert world.broken()["projection"] == [topic_partitions[8 if row_status == "SHIPPED" else 6]]
 
 
 # ---- in flight -----------------------------------------------------------------------------------------------------
@@ -331,12 +331,12 @@ def test_a_row_may_lag_or_lead_for_a_while(world: World, row_status: str) -> Non
     ],
 )
 def test_an_entity_that_waits(world: World, length: int, since: int, step: str) -> None:
-    place = world.live(1, *COMPLETED[:length])[since]
-    assert world.broken() == {"settled": [place]}
+    topic_partition = world.live(1, *COMPLETED[:length])[since]
+    assert world.broken() == {"settled": [topic_partition]}
     world.wait(61)
-    assert world.broken() == {"stuck": [place]}
+    assert world.broken() == {"stuck": [topic_partition]}
     world.settled = False
-    assert world.broken() == {"stuck": [place]}
+    assert world.broken() == {"stuck": [topic_partition]}
     assert f"{step} has been pending for 61 s" in str(world.audit())
     world.stuck_after = 62_000
     assert world.broken() == {}
@@ -344,19 +344,19 @@ def test_an_entity_that_waits(world: World, length: int, since: int, step: str) 
 
 def test_a_disputed_order_that_is_not_cancelled(world: World) -> None:
     assert world.broken() == {}
-    place = world.live(1, *CANCELLED[:-1])[-1]
-    assert world.broken() == {"settled": [place]}
+    topic_partition = world.live(1, *CANCELLED[:-1])[-1]
+    assert world.broken() == {"settled": [topic_partition]}
 
 
 def test_what_an_open_transaction_hides_is_not_settled(world: World) -> None:
-    place = world.live(1, *COMPLETED)[-1]
-    world.ends[place[:2]] = place[2]
-    world.marks[place[:2]] = place[2] + 1
+    topic_partition = world.live(1, *COMPLETED)[-1]
+    world.ends[topic_partition[:2]] = topic_partition[2]
+    world.marks[topic_partition[:2]] = topic_partition[2] + 1
     world.settled = False
     assert world.broken() == {}
     assert any("an open transaction hides" in note for note in world.audit().notes)
     world.settled = True
-    assert world.broken()["settled"][0] == place
+    assert world.broken()["settled"][0] == topic_partition
 
 
 # ---- what the topics hold ------------------------------------------------------------------------------------------
@@ -365,12 +365,12 @@ def test_what_an_open_transaction_hides_is_not_settled(world: World) -> None:
 @pytest.mark.parametrize("topic", ["checkout", "order", "fulfillment"])
 def test_families_that_began_before_the_range_are_forgotten(world: World, topic: str) -> None:
     world.live(1, *COMPLETED[:-1])
-    first = next(place for place in world.live(4, *COMPLETED) if place[0] == topic)
+    first = next(topic_partition for topic_partition in world.live(4, *COMPLETED) if topic_partition[0] == topic)
     world.live(7, OrderStatus.NEW)
-    place = world.live(10, *COMPLETED[:-1])[-1]
+    topic_partition = world.live(10, *COMPLETED[:-1])[-1]
     world.starts[topic, 1] = first[2]
     # The order without a checkout, 7, is forgotten too: its time-ordered id tells that it began before.
-    assert world.broken() == {"settled": [place]}
+    assert world.broken() == {"settled": [topic_partition]}
     assert any("are forgotten" in note for note in world.audit().notes)
 
 
@@ -379,9 +379,9 @@ def test_families_whose_history_lay_in_an_earlier_life_of_a_topic_are_forgotten(
     world.live(1, *COMPLETED[:-1])
     for number in range(world.partitions):
         world.log[topic, number].clear()
-    world.rows = {place: row for place, row in world.rows.items() if place[0] != topic}
+    world.rows = {topic_partition: row for topic_partition, row in world.rows.items() if topic_partition[0] != topic}
     assert not world.audit().clean
-    world.anew = {topic: world.now}
+    world.recreated = {topic: world.now}
     assert world.broken() == {}
     late = world.live(10, *COMPLETED[:-1])[-1]
     assert world.broken() == {"settled": [late]}

@@ -10,7 +10,7 @@ from local.server import free_port
 from shop.contract.events import CartItem, ShippingAddress
 from shop.contract.lifecycle import CheckoutStatus, OrderStatus
 from shop.runtime.errors import Unavailable, UserError
-from tests.audit.stage import Place, Stage
+from tests.audit.stage import Stage, TopicPartition
 from tests.audit.world import CHECKED_OUT, COMPLETED
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
@@ -119,10 +119,10 @@ def test_a_damage_is_named(stored: Stage, damage: str) -> None:
 def test_a_damage_to_the_table_of_fulfillment_is_named(stored: Stage) -> None:
     table = f"{stored.names.fulfillment}.fulfillment"
     stored.sql(f"UPDATE {table} SET status = 'SHIPPED' LIMIT 1")
-    ((rule, places),) = stored.broken().items()
-    assert (rule, len(places)) == ("projection", 1)
+    ((rule, topic_partitions),) = stored.broken().items()
+    assert (rule, len(topic_partitions)) == ("projection", 1)
     stored.sql(f"DELETE FROM {table}")
-    assert {rule: len(places) for rule, places in stored.broken().items()} == {"projection": 2}
+    assert {rule: len(topic_partitions) for rule, topic_partitions in stored.broken().items()} == {"projection": 2}
     stored.project()
     assert stored.broken() == {}
 
@@ -185,13 +185,13 @@ def test_what_retention_removed_is_forgotten(stage: Stage) -> None:
     stuck = stage.live(9, *COMPLETED[:-1])[-1]
     stage.store()
     assert stage.broken() == {"settled": [stuck]}
-    for number, place in enumerate((lost[2], lost[6], lost[7])):
-        stage.forget(place)
+    for number, topic_partition in enumerate((lost[2], lost[6], lost[7])):
+        stage.forget(topic_partition)
         assert stage.broken() == {"settled": [stuck]}, number
 
 
 @pytest.mark.parametrize("topic", ["checkout", "order"])
-def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten(stage: Stage, topic: str) -> None:
+def test_what_lay_in_a_topic_that_was_recreated_is_forgotten(stage: Stage, topic: str) -> None:
     stage.live(0, *COMPLETED[:-1])
     stage.live(3, *COMPLETED)
     stage.store()
@@ -203,7 +203,7 @@ def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten(stage: Stage, topic
     stage.store()
     report = stage.audit(settled=True)
     assert stage.broken() == {"settled": [stuck]}, str(report)
-    assert any(f"topic {topic} was deleted and made anew" in note for note in report.notes)
+    assert any(f"topic {topic} was deleted and recreated" in note for note in report.notes)
 
 
 def test_an_open_transaction_is_waited_for(stage: Stage) -> None:
@@ -234,7 +234,7 @@ def test_an_open_transaction_is_not_waited_for_for_ever(stage: Stage, monkeypatc
 
 
 def test_what_cannot_be_reached_is_one_sentence(stage: Stage) -> None:
-    def changed(**settings: object) -> Place | None:
+    def changed(**settings: object) -> TopicPartition | None:
         audit(stage.settings.model_copy(update=settings))
         return None
 

@@ -15,7 +15,7 @@ from shop.contract.ids import fulfillment_id_of, order_id_of
 from shop.contract.lifecycle import TOPICS, CheckoutStatus, FulfillmentStatus, OrderStatus
 from tools.kit import samples
 
-Place = tuple[str, int, int]
+TopicPartition = tuple[str, int, int]
 CHUNK = 7
 
 
@@ -28,15 +28,15 @@ class World:
     stuck_after: int = 60_000
     now: int = 1_800_000_000_000
     log: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
-    rows: dict[Place, Row] = field(default_factory=dict)
-    letters: dict[Place, Letter] = field(default_factory=dict)
+    rows: dict[TopicPartition, Row] = field(default_factory=dict)
+    letters: dict[TopicPartition, Letter] = field(default_factory=dict)
     table: dict[str, ProjectedRow] = field(default_factory=dict)
     starts: dict[tuple[str, int], int] = field(default_factory=dict)
     marks: dict[tuple[str, int], int] = field(default_factory=dict)
     unstored: dict[tuple[str, int], int] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     lost: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
-    anew: Mapping[str, int] = field(default_factory=dict)
+    recreated: Mapping[str, int] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
 
@@ -45,17 +45,19 @@ class World:
 
     # ---- what happens ----------------------------------------------------------------------------------------
 
-    def publish(self, event: Event, partition: int, key: bytes | None = None, stored: bool = True) -> Place:
+    def publish(self, event: Event, partition: int, key: bytes | None = None, stored: bool = True) -> TopicPartition:
         """A message, its row, and what fulfillment's table makes of it."""
-        place = self.append(event.topic, partition, event.key.encode() if key is None else key, serialize(event))
-        message = self.log[place[:2]][-1]
+        topic_partition = self.append(
+            event.topic, partition, event.key.encode() if key is None else key, serialize(event)
+        )
+        message = self.log[topic_partition[:2]][-1]
         if stored:
-            self.rows[place] = Row(message.time, serialize(event).decode())
+            self.rows[topic_partition] = Row(message.time, serialize(event).decode())
         if isinstance(event, Fulfillment):
             self.project(event, message.time)
-        return place
+        return topic_partition
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> Place:
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> TopicPartition:
         log = self.log[topic, partition]
         self.now += 1000
         # One offset in five is a transaction's marker.
@@ -103,7 +105,7 @@ class World:
         assert isinstance(status, FulfillmentStatus)
         return self.fulfillment(number, status)
 
-    def live(self, number: int, *statuses: StrEnum, partition: int | None = None) -> list[Place]:
+    def live(self, number: int, *statuses: StrEnum, partition: int | None = None) -> list[TopicPartition]:
         """Publishes these events of the family of that number."""
         where = number % self.partitions if partition is None else partition
         return [self.publish(self.event(number, status), where) for status in statuses]
@@ -116,17 +118,17 @@ class World:
     @property
     def ranges(self) -> list[Range]:
         found = []
-        for place, log in self.log.items():
-            end = self.ends.get(place, log[-1].offset + 2 if log else 0)
-            start = self.starts.get(place, 0)
+        for topic_partition, log in self.log.items():
+            end = self.ends.get(topic_partition, log[-1].offset + 2 if log else 0)
+            start = self.starts.get(topic_partition, 0)
             found.append(
                 Range(
-                    *place,
+                    *topic_partition,
                     start,
-                    self.marks.get(place, end),
+                    self.marks.get(topic_partition, end),
                     end,
-                    self.unstored.get(place, end),
-                    self.lost.get(place, ()),
+                    self.unstored.get(topic_partition, end),
+                    self.lost.get(topic_partition, ()),
                 )
             )
         return found

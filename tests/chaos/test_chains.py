@@ -101,7 +101,7 @@ def test_what_is_no_status_is_refused() -> None:
         Shop().orders("PACKED")
 
 
-def test_what_began_before_a_topic_was_made_anew_is_not_judged_and_what_began_later_is() -> None:
+def test_what_began_before_a_topic_was_recreated_is_not_judged_and_what_began_later_is() -> None:
     shop = Shop().shops(*SHOPPING, at=1).orders("NEW", "NEW")
     later = str(UUID(int=8))
     shop.shops(*SHOPPING, checkout=later, at=6)
@@ -117,7 +117,7 @@ def test_orders_that_nobody_judges_are_not_in_flight() -> None:
     assert shop.chains.in_flight == 0
 
 
-def test_a_life_is_remembered_whose_checkout_began_after_a_topic_was_made_anew() -> None:
+def test_a_life_is_remembered_whose_checkout_began_after_a_topic_was_recreated() -> None:
     shop = Shop().shops(*SHOPPING, at=10).orders(*DELIVERED).fulfills(*SHIPPING)
     lives = [("checkout", CHECKOUT), ("order", ORDER), ("fulfillment", FULFILLMENT)]
     assert all(shop.chains.remembers(*life) for life in lives)

@@ -22,8 +22,8 @@ def test_what_was_taken_must_be_read_once_and_there() -> None:
     for number in numbers:
         injections.acknowledge(number, AT)
     injections.see(read, AT)
-    for place in (AT, ELSEWHERE):
-        injections.see(doubled, place)
+    for topic_partition in (AT, ELSEWHERE):
+        injections.see(doubled, topic_partition)
     injections.see(moved, ELSEWHERE)
     assert [wrong.split()[1] for wrong in injections.wrongs()] == [str(one) for one in (lost, doubled, moved)]
 
@@ -46,7 +46,7 @@ def test_what_is_never_committed_may_not_be_read() -> None:
     assert len(injections.wrongs()) == 1
 
 
-def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten() -> None:
+def test_what_lay_in_a_topic_that_was_recreated_is_forgotten() -> None:
     injections = Injections()
     number = injections.plan(Injection("published again", "order", row=True, rule="once"))
     injections.acknowledge(number, AT)
@@ -56,7 +56,7 @@ def test_what_lay_in_a_topic_that_was_made_anew_is_forgotten() -> None:
     assert list(injections.expectations()) == []
 
 
-def test_nobody_judges_lives_that_began_before_a_topic_was_made_anew_but_keys_are_judged_all_the_same() -> None:
+def test_nobody_judges_lives_that_began_before_a_topic_was_recreated_but_keys_are_judged_all_the_same() -> None:
     injections = Injections()
     for rule in ("once", "legal", "key"):
         injections.see(injections.plan(Injection(rule, "order", row=True, rule=rule)), AT)

@@ -2,16 +2,16 @@
 
 import pytest
 
-from chaos.progress import Place, Progress, Stall, percentile
+from chaos.progress import Progress, Stall, TopicPartition, percentile
 
-FIRST, SECOND = Place("order", 0), Place("order", 1)
+FIRST, SECOND = TopicPartition("order", 0), TopicPartition("order", 1)
 
 
 def progress(first: list[float], second: list[float]) -> Progress:
     noted = Progress({"order": [FIRST, SECOND]})
-    for place, moments in ((FIRST, first), (SECOND, second)):
+    for topic_partition, moments in ((FIRST, first), (SECOND, second)):
         for moment in moments:
-            noted.note("order", place, moment)
+            noted.note("order", topic_partition, moment)
     return noted
 
 

@@ -66,7 +66,7 @@ class FaultyProducer(ck.Producer):
 
 
 class FaultyConsumer(ck.Consumer):
-    """Counts polls that give own records between an assignment and the first transaction: the fold."""
+    """Counts polls that give output records between an assignment and the first transaction: the fold."""
 
     def __init__(self, fault: Fault, config: dict[str, Any]) -> None:
         super().__init__(config)

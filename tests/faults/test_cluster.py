@@ -17,7 +17,7 @@ from shop.runtime.kafka.topics import Topics
 from tests.faults.pauses import StoredProgress, longest_pause, published
 from tests.faults.test_zombie import members
 from tools.kit.real_world import RealWorld
-from tools.kit.shop import PATIENCE, Shop, wait_until
+from tools.kit.shop import TIMEOUT, Shop, wait_until
 from tools.kit.stack import new_brokers, new_cluster, start_mariadb
 from tools.kit.world import PARTITIONS, rules_of
 
@@ -69,7 +69,7 @@ def active_controller(running: list[Kafka]) -> Kafka:
 
 
 def all_in_sync(shop: Shop) -> bool:
-    """Whether every partition, of Kafka's own topics too, has all its copies in step."""
+    """Whether every partition, of Kafka's output topics too, has all its copies in step."""
     topics = shop.world.admin.list_topics(timeout=10).topics.values()
     partitions = [partition for topic in topics for partition in topic.partitions.values()]
     return all(len(partition.isrs) == len(partition.replicas) == 3 for partition in partitions)
@@ -78,13 +78,16 @@ def all_in_sync(shop: Shop) -> bool:
 def until_all_flows(progress: StoredProgress) -> None:
     """Waits until every partition of every topic has got new messages, and analytics has stored them."""
     before = dict(progress.offsets)
-    places = {(topic, str(number)) for topic in TOPICS for number in range(PARTITIONS)}
+    topic_partitions = {(topic, str(number)) for topic in TOPICS for number in range(PARTITIONS)}
 
     def all_flows() -> bool:
         now = progress.offsets
-        return all(now.get(place, -1) >= before.get(place, -1) + FLOWS_AGAIN for place in places)
+        return all(
+            now.get(topic_partition, -1) >= before.get(topic_partition, -1) + FLOWS_AGAIN
+            for topic_partition in topic_partitions
+        )
 
-    wait_until(all_flows, "every partition to go on", 2 * PATIENCE)
+    wait_until(all_flows, "every partition to go on", 2 * TIMEOUT)
 
 
 def until_members(shop: Shop, service: str, *slots: str) -> None:

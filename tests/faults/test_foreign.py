@@ -20,7 +20,7 @@ def test_an_open_foreign_transaction_holds_the_fold_up_and_nothing_is_decided_tw
     shop.services["order", "0"].until_dead()
     aborts = [shop.world.open_transaction("order", partition, b"somebody's") for partition in range(3)]
     successor = shop.start("order")
-    successor.until_logged("reading the own topic")
+    successor.until_logged("reading the output topic")
     for abort in aborts:
         assert not successor.has_logged("caught up"), "the successor must wait for the foreign transactions"
         abort()

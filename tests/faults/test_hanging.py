@@ -84,7 +84,7 @@ def test_what_hangs_is_kept_where_its_offsets_are_stored(kafka: Kafka) -> None:
     options = world.options("order", "0", rules_of("order"))
     positions = {topic: Position(state.topic_id, 0) for topic, state in Topics(options).states(fresh=True).items()}
     checkpoint = Checkpoint(OWN.partition, mark(b"an event"), positions).committed()
-    offsets = [options.theirs(place, *committed) for place, committed in checkpoint.items()]
+    offsets = [options.theirs(topic_partition, *committed) for topic_partition, committed in checkpoint.items()]
     group.commit(offsets=offsets, asynchronous=False)
     world.open_transaction(*OWN, b"an event")
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Instances that come and go, partitions that are added, topics made anew: all while orders are in flight."""
+"""Instances that come and go, partitions that are added, topics recreated: all while orders are in flight."""
 
 from shop.contract.lifecycle import TOPICS
 from tests.faults.test_zombie import members
@@ -38,9 +38,9 @@ def test_partitions_added_while_running_are_used_and_nothing_is_lost_or_doubled(
     shop.must_be_clean()
 
 
-def test_topics_made_anew_while_running_are_read_from_their_start(shop: Shop) -> None:
+def test_recreated_topics_while_running_are_read_from_their_start(shop: Shop) -> None:
     shop.start_all()
     shop.until_completed(3)
-    shop.make_topics_anew()
+    shop.recreate_topics()
     shop.until_completed(5)
     shop.must_be_clean(whole=False)

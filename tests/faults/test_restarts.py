@@ -53,7 +53,7 @@ def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(s
     shop.must_be_clean()
 
 
-def test_topics_made_anew_are_read_from_their_start_also_when_the_broker_has_been_restarted(
+def test_recreated_topics_are_read_from_their_start_also_when_the_broker_has_been_restarted(
     shop: Shop, kafka: Kafka
 ) -> None:
     """The epochs of their leaders are lower than those that the clients know."""
@@ -63,7 +63,7 @@ def test_topics_made_anew_are_read_from_their_start_also_when_the_broker_has_bee
     kafka.start()
     kafka.wait_ready()
     shop.until_completed(3)
-    shop.make_topics_anew()
+    shop.recreate_topics()
     shop.until_completed(5)
     shop.must_be_clean(whole=False)
 

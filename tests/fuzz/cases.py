@@ -60,8 +60,8 @@ def cases() -> Iterator[tuple[str, Message]]:
             _message(b"", letter.encode(), [(letter, letter.encode()), (letter, None)]),
         )
         yield f"{name} for a value", _message(letter.encode())
-    for field, most in BOUNDS.items():
-        for length in (0, 1, most - 1, most, most + 1):
+    for field, max_length in BOUNDS.items():
+        for length in (0, 1, max_length - 1, max_length, max_length + 1):
             for letter in ("x", "\U0001f6d2", "\\", " "):
                 yield f"{length} times {letter!a} as {field}", _message(_changed({field: letter * length}))
     for length in (0, 1, 64, 65):

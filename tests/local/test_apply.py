@@ -16,7 +16,7 @@ from tools.kit.stack import start_mariadb
 
 pytestmark = pytest.mark.database
 
-PATIENCE = 2
+TIMEOUT = 2
 SLACK = 20.0
 """Seconds that a busy machine may take for the rest. Who is not waited for at all takes a day."""
 HELD = {
@@ -77,8 +77,8 @@ def test_what_has_not_changed_is_applied_again_or_left_as_it_is_within_seconds(
     session = hold(statement).thread_id()  # type: ignore[no-untyped-call]
     said: list[str] = []
     began = time.monotonic()
-    applied.apply(ROOT / "sql", said.append, PATIENCE)
-    assert time.monotonic() - began < PATIENCE + SLACK
+    applied.apply(ROOT / "sql", said.append, TIMEOUT)
+    assert time.monotonic() - began < TIMEOUT + SLACK
     assert all(f"session {session} (user from ::1:" in line and "\n" not in line for line in said)
     if "FROM kpi" in statement:
         assert said
@@ -90,8 +90,8 @@ def test_what_has_changed_and_is_held_is_refused_in_one_sentence_that_names_ever
     sessions = [hold("SELECT * FROM kpi_funnel").thread_id() for _ in range(2)]  # type: ignore[no-untyped-call]
     began = time.monotonic()
     with pytest.raises(Refusal) as refused:
-        applied.apply(changed, patience=PATIENCE)
-    assert time.monotonic() - began < PATIENCE + SLACK
+        applied.apply(changed, timeout=TIMEOUT)
+    assert time.monotonic() - began < TIMEOUT + SLACK
     assert "040-analytics-kpis.sql cannot be applied: " in str(refused.value)
     assert all(f"session {session} (user from ::1:" in str(refused.value) for session in sessions)
     assert "\n" not in str(refused.value)
@@ -100,11 +100,11 @@ def test_what_has_changed_and_is_held_is_refused_in_one_sentence_that_names_ever
 def test_a_later_reader_does_not_wait_longer_than_applying_does(applied: MariaDB, hold: Open, changed: Path) -> None:
     hold("SELECT * FROM kpi_funnel")
     with ThreadPoolExecutor() as pool:
-        applying = pool.submit(applied.apply, changed, patience=PATIENCE)
+        applying = pool.submit(applied.apply, changed, timeout=TIMEOUT)
         time.sleep(1)
         began = time.monotonic()
         hold("SELECT * FROM kpi_funnel")
-        assert time.monotonic() - began < PATIENCE + 1
+        assert time.monotonic() - began < TIMEOUT + 1
         with pytest.raises(Refusal):
             applying.result()
 
@@ -120,7 +120,7 @@ def test_whoever_waits_for_a_view_by_hand_gives_up_after_seconds(applied: MariaD
 def test_what_has_changed_is_applied_once_the_holder_is_gone(applied: MariaDB, hold: Open, changed: Path) -> None:
     connection = hold("SELECT * FROM kpi_funnel")
     with ThreadPoolExecutor() as pool:
-        applying = pool.submit(applied.apply, changed, patience=30)
+        applying = pool.submit(applied.apply, changed, timeout=30)
         time.sleep(1)
         assert not applying.done()
         connection.close()

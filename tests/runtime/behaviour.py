@@ -147,7 +147,7 @@ class Behaviour:
         world.publish("checkout", 0, b"wrong", submitted(2)[1])
         world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
-    def test_an_illegal_event_of_somebody_else_on_the_own_topic_is_ignored_by_the_fold(self, world: World) -> None:
+    def test_an_illegal_event_of_somebody_else_on_the_output_topic_is_ignored_by_the_fold(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1)
         world.until_statuses("order", CANCELLED=1)
@@ -187,7 +187,7 @@ class Behaviour:
         assert set(world.statuses("order").values()) == {30}
         assert set(world.statuses("fulfillment").values()) == {30}
 
-    def test_nothing_is_decided_while_an_open_transaction_hides_own_records(self, world: World) -> None:
+    def test_nothing_is_decided_while_an_open_transaction_hides_output_records(self, world: World) -> None:
         self.submit(world, 1)
         abort = world.open_transaction("order", 1, b"not an event")
         world.publish("order", 1, *order_of(1, OrderStatus.NEW))
@@ -197,12 +197,12 @@ class Behaviour:
         world.until_statuses("order", MERCHANT_ACCEPTED=1)
         assert world.statuses("order")["NEW"] == 1
 
-    def test_a_topic_made_anew_is_read_from_its_start(self, world: World) -> None:
+    def test_a_recreated_topic_is_read_from_its_start(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1, 4, 7)
         world.until_statuses("order", CANCELLED=3)
         world.until_read("order", 12)
-        world.make_anew("checkout")
+        world.recreate("checkout")
         self.submit(world, 10)
         world.until_statuses("order", CANCELLED=4)
         assert world.statuses("order")["NEW"] == 4
@@ -248,7 +248,7 @@ class Behaviour:
         assert not [line for line in logs if line["event"].startswith(NOT_LEFT)], "it is said once"
 
     def test_triggers_that_nothing_proves_undone_are_named_and_acted_on_only_on_demand(self, world: World) -> None:
-        """The own topic has lost its first records, and the offsets are gone."""
+        """The output topic has lost its first records, and the offsets are gone."""
         world.start("order", dispute_rate=1.0, limits=FORGETFUL)
         for numbers in (range(0, 9, PARTITIONS), range(9, 18, PARTITIONS)):
             self.submit(world, *numbers)

@@ -84,31 +84,39 @@ class FakeBroker:
         self.epochs: dict[str, int] = {}
         self.transactions: list[Transaction] = []
 
-    def log(self, place: TopicPartition) -> list[Entry]:
-        return self.entries.setdefault(place, [])
+    def log(self, topic_partition: TopicPartition) -> list[Entry]:
+        return self.entries.setdefault(topic_partition, [])
 
     def append(
-        self, place: TopicPartition, key: bytes | None, value: bytes | None, transaction: Transaction | None = None
+        self,
+        topic_partition: TopicPartition,
+        key: bytes | None,
+        value: bytes | None,
+        transaction: Transaction | None = None,
     ) -> int:
-        log = self.log(place)
-        log.append(Entry(Record(*place, len(log), self.clock.unix() + self.clock_error, key, value), transaction))
+        log = self.log(topic_partition)
+        log.append(
+            Entry(Record(*topic_partition, len(log), self.clock.unix() + self.clock_error, key, value), transaction)
+        )
         if transaction is not None:
-            transaction.touched.add(place)
+            transaction.touched.add(topic_partition)
         return len(log) - 1
 
-    def last_stable_offset(self, place: TopicPartition) -> int:
-        for offset, entry in enumerate(self.log(place)):
+    def last_stable_offset(self, topic_partition: TopicPartition) -> int:
+        for offset, entry in enumerate(self.log(topic_partition)):
             if entry.transaction is not None and entry.transaction.open:
                 return offset
-        return len(self.log(place))
+        return len(self.log(topic_partition))
 
     def committed_records(self, topic: str) -> list[Record]:
         """What a read_committed consumer sees of a topic."""
-        places = [TopicPartition(topic, number) for number in range(self.partitions[topic])]
+        topic_partitions = [TopicPartition(topic, number) for number in range(self.partitions[topic])]
         return [
             entry.record
-            for place in places
-            for entry in self.log(place)[self.beginnings.get(place, 0) : self.last_stable_offset(place)]
+            for topic_partition in topic_partitions
+            for entry in self.log(topic_partition)[
+                self.beginnings.get(topic_partition, 0) : self.last_stable_offset(topic_partition)
+            ]
             if entry.record is not None and not (entry.transaction and entry.transaction.aborted)
         ]
 
@@ -118,8 +126,8 @@ class FakeBroker:
 
     def end(self, transaction: Transaction, commit: bool) -> None:
         transaction.open, transaction.aborted = False, not commit
-        for place in transaction.touched:
-            self.log(place).append(Entry(None, None))
+        for topic_partition in transaction.touched:
+            self.log(topic_partition).append(Entry(None, None))
         if commit and transaction.offsets:
             self.groups[transaction.group].offsets.update(transaction.offsets)
 
@@ -150,7 +158,7 @@ class FakeBroker:
             group.members.remove(slot)
             group.generation += 1
 
-    def make_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         """Deletes a topic, and with it what groups have committed for it, and creates it again."""
         self.topic_ids[topic] = f"{topic}-{int(self.topic_ids[topic].rsplit('-', 1)[1]) + 1}"
         for number in range(self.partitions[topic]):
@@ -188,7 +196,7 @@ class FakeLog:
         self._served: dict[TopicPartition, int] = {}
         broker.join(group, self.slot)
 
-    def poll(self, most: int, patience: float) -> Batch:  # noqa: ARG002 (the clock stands still here)
+    def poll(self, max_records: int, timeout: float) -> Batch:  # noqa: ARG002 (the clock stands still here)
         self.broker.abort_expired()
         self.at("poll")
         group = self.broker.groups[self.group]
@@ -200,21 +208,23 @@ class FakeLog:
             return Batch([], [], True)
         records: list[Record] = []
         ends: list[End] = []
-        most = min(most, self.fetch_size())
+        max_records = min(max_records, self.fetch_size())
         # The partition that gave records last comes last: none starves.
         ready = sorted(self._next.keys() - self._paused)
-        for place in sorted(ready, key=lambda place: self._served.get(place, 0)):
-            log, stable = self.broker.log(place), self.broker.last_stable_offset(place)
-            assert self._next[place] >= self.broker.beginnings.get(place, 0), "the real one is loud about it"
-            while self._next[place] < stable and len(records) < most:
-                entry = log[self._next[place]]
-                self._next[place] += 1
+        for topic_partition in sorted(ready, key=lambda topic_partition: self._served.get(topic_partition, 0)):
+            log, stable = self.broker.log(topic_partition), self.broker.last_stable_offset(topic_partition)
+            assert self._next[topic_partition] >= self.broker.beginnings.get(topic_partition, 0), (
+                "the real one is loud about it"
+            )
+            while self._next[topic_partition] < stable and len(records) < max_records:
+                entry = log[self._next[topic_partition]]
+                self._next[topic_partition] += 1
                 if entry.record is not None and not (entry.transaction and entry.transaction.aborted):
                     records.append(entry.record)
-                    self._served[place] = 1 + max(self._served.values(), default=0)
-            if self._next[place] >= stable and self._ended.get(place) != stable:
-                self._ended[place] = stable
-                ends.append(End(*place, stable))
+                    self._served[topic_partition] = 1 + max(self._served.values(), default=0)
+            if self._next[topic_partition] >= stable and self._ended.get(topic_partition) != stable:
+                self._ended[topic_partition] = stable
+                ends.append(End(*topic_partition, stable))
         return Batch(records, ends, False)
 
     def assignment(self) -> frozenset[TopicPartition]:
@@ -249,13 +259,13 @@ class FakeLog:
             if transaction.open and transaction.group == self.group and wanted & transaction.offsets.keys():
                 raise Unavailable("offsets are not stable yet")
         stored = self.broker.groups[self.group].offsets
-        return {place: stored[place] for place in wanted if place in stored}
+        return {topic_partition: stored[topic_partition] for topic_partition in wanted if topic_partition in stored}
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return {place: self.broker.beginnings.get(place, 0) for place in partitions}
+        return {topic_partition: self.broker.beginnings.get(topic_partition, 0) for topic_partition in partitions}
 
     def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return {place: len(self.broker.log(place)) for place in partitions}
+        return {topic_partition: len(self.broker.log(topic_partition)) for topic_partition in partitions}
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._next, self._paused, self._ended = dict(offsets), set(), {}

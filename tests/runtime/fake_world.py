@@ -100,16 +100,16 @@ class FakeWorld(World):
         self.broker.groups[service].offsets = dict(offsets)
 
     def ends(self) -> Mapping[TopicPartition, int]:
-        places = [
+        topic_partitions = [
             TopicPartition(topic, number) for topic in TOPICS for number in range(self.broker.partitions[topic])
         ]
-        return {place: len(self.broker.log(place)) for place in places}
+        return {topic_partition: len(self.broker.log(topic_partition)) for topic_partition in topic_partitions}
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         self.broker.beginnings[TopicPartition(topic, partition)] = before
 
-    def make_anew(self, topic: str) -> None:
-        self.broker.make_anew(topic)
+    def recreate(self, topic: str) -> None:
+        self.broker.recreate(topic)
 
     def add_partitions(self, topic: str, total: int) -> None:
         self.broker.partitions[topic] = total

@@ -44,8 +44,10 @@ def test_a_crash_in_the_middle_of_a_restore_makes_nothing_believed_that_was_not_
     world.replace_offsets("order", {})
     world.fetch_size = 1
     world.start("order", dispute_rate=1.0, limits=FORGETFUL)
-    place = TopicPartition("checkout", 0)
-    world.until(lambda: 0 < world.committed("order").get(place, (0,))[0] < len(OLD), "some offsets to be committed")
+    topic_partition = TopicPartition("checkout", 0)
+    world.until(
+        lambda: 0 < world.committed("order").get(topic_partition, (0,))[0] < len(OLD), "some offsets to be committed"
+    )
     world.kill("order")
     world.publish("checkout", 0, *submitted(30))
     world.start("order", dispute_rate=1.0, limits=FORGETFUL)
@@ -84,7 +86,7 @@ def test_an_output_topic_that_has_lost_all_proves_nothing_of_what_came_before_an
 
 def test_an_input_that_was_recreated_with_what_it_held_before_leads_to_nothing_twice() -> None:
     world = after_disputes(*OLD)
-    world.make_anew("checkout")
+    world.recreate("checkout")
     for number in (*OLD, 30):
         world.publish("checkout", 0, *submitted(number))
     go_on(world, cancelled=len(OLD) + 1)
@@ -93,7 +95,7 @@ def test_an_input_that_was_recreated_with_what_it_held_before_leads_to_nothing_t
 def test_an_output_topic_that_was_recreated_is_not_filled_again() -> None:
     """What was done is done, although the broker has deleted the group's offset together with the topic."""
     world = after_disputes(*OLD)
-    world.make_anew("order")
+    world.recreate("order")
     world.publish("checkout", 0, *submitted(30))
     go_on(world, cancelled=1)
 

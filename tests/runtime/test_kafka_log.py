@@ -293,7 +293,7 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     world.until(lambda: bool(log.poll(1, 0.1).reassigned and log.assignment()), "the next assignment")
     log.init_transactions()
     assert calls == ["offsets", "offsets", "aborted"]
-    assert log.high_watermarks([own])[own] > end, "its end is in the own partition, too"
+    assert log.high_watermarks([own])[own] > end, "its end is in the output partition, too"
     unstable.clear()
     assert log.committed([own]) == {own: Committed(7, "it")}
     log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
@@ -313,7 +313,7 @@ def test_questions_about_topics_leave_nothing_behind(kafka: Kafka) -> None:
     for _ in range(20):
         assert len(topics.states(fresh=True)) == 3
         assert len(broker.topic_ids()) == 3
-        assert len(broker.places()) == 3 * PARTITIONS
+        assert len(broker.topic_partitions()) == 3 * PARTITIONS
     assert ids_in_memory() < before + 20
 
 

@@ -40,7 +40,7 @@ class SlowWorld(FakeWorld):
 @pytest.mark.parametrize("read_again", [False, True], ids=["inputs not read yet", "inputs read again"])
 def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(read_again: bool) -> None:
     """A slow trigger holds the input's offset, a quick one behind it is done and its entity closed. Two restores
-    later the quick trigger is read again: the own offset must still lie below the events that prove it done. The
+    later the quick trigger is read again: the output offset must still lie below the events that prove it done. The
     broker's clock is set back meanwhile, so that time stamps cannot tell."""
     world = SlowWorld()
     slow = max(range(200), key=shipping_seconds)
@@ -72,7 +72,7 @@ def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(
 
 def test_closed_entities_are_remembered_for_the_dedupe_limit_at_most() -> None:
     """However long the dedupe window, a restore reads a bounded number of closed entities again: the offset stored
-    for the own topic follows its end."""
+    for the output topic follows its end."""
     world = FakeWorld()
     world.start("order", dispute_rate=1.0, limits=Limits(dedupe_limit=20, offsets_interval=0.1))
     for number in range(0, 60, 3):
@@ -132,10 +132,14 @@ def test_every_stored_offset_carries_all_offsets_of_its_partition_number_and_the
     world.until_statuses("order", CANCELLED=1)
     world.stop("order")
     stored = world.broker.groups["order"].offsets
-    assert {place.topic for place in stored} == {"checkout", "order", "fulfillment"}
+    assert {topic_partition.topic for topic_partition in stored} == {"checkout", "order", "fulfillment"}
     for number in range(PARTITIONS):
-        offsets = {place.topic: one.offset for place, one in stored.items() if place.partition == number}
-        (metadata,) = {one.metadata for place, one in stored.items() if place.partition == number}
+        offsets = {
+            topic_partition.topic: one.offset
+            for topic_partition, one in stored.items()
+            if topic_partition.partition == number
+        }
+        (metadata,) = {one.metadata for topic_partition, one in stored.items() if topic_partition.partition == number}
         checkpoint = parse_checkpoint(metadata)
         assert checkpoint is not None
         assert checkpoint.partition == number

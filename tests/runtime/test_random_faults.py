@@ -78,10 +78,10 @@ class Stage:
         self.publish(self.submissions, *CheckoutStatus)
 
     def publish(self, number: int, *statuses: CheckoutStatus) -> None:
-        place = TopicPartition("checkout", number % PARTITIONS)
+        topic_partition = TopicPartition("checkout", number % PARTITIONS)
         for status in statuses:
             event = checkout(number, status)
-            self.broker.append(place, event.key.encode(), serialize(event))
+            self.broker.append(topic_partition, event.key.encode(), serialize(event))
 
     def repeat_a_submission(self) -> None:
         if self.submissions and self.dedupe_window:
@@ -126,12 +126,12 @@ class Stage:
         """Somebody sets or deletes committed offsets of a group, or takes a backup of them to be restored later."""
         service = self.chance.choice(SERVICES)
         group = self.broker.groups[service]
-        if {place.topic for place in group.offsets} < {service, *rules_of(service).inputs}:
+        if {topic_partition.topic for topic_partition in group.offsets} < {service, *rules_of(service).inputs}:
             return
         backup = self.backups.setdefault(service, dict(group.offsets))
         if self.chance.random() < 0.3:
             self.backups[service] = dict(group.offsets)
-        ends = {place: len(self.broker.log(place)) for place in group.offsets}
+        ends = {topic_partition: len(self.broker.log(topic_partition)) for topic_partition in group.offsets}
         now = Situation(service, group.offsets, group.offsets | backup, ends)
         group.offsets = dict(TAMPERINGS[self.chance.choice(sorted(TAMPERINGS))](now))
 

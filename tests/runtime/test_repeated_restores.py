@@ -40,8 +40,8 @@ class RefusedOffsets(FakeLog):
 
 
 class Deaf(FakeLog):
-    def poll(self, most: int, patience: float) -> Batch:
-        batch = super().poll(most, patience)
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        batch = super().poll(max_records, timeout)
         if batch.records:
             self.start({})
             raise Unavailable("the consumer failed")
@@ -51,18 +51,18 @@ class Deaf(FakeLog):
 class Rebalanced(FakeLog):
     """As a group is whose members join and leave without end."""
 
-    def poll(self, most: int, patience: float) -> Batch:
-        batch = super().poll(most, patience)
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        batch = super().poll(max_records, timeout)
         if batch.records:
             self.start({})
         return Batch(batch.records, batch.ends, reassigned=batch.reassigned or bool(batch.records))
 
 
 class Recreated(FakeLog):
-    def poll(self, most: int, patience: float) -> Batch:
-        batch = super().poll(most, patience)
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        batch = super().poll(max_records, timeout)
         if batch.records:
-            self.broker.make_anew("fulfillment")
+            self.broker.recreate("fulfillment")
         return batch
 
 
@@ -74,7 +74,7 @@ def test_whatever_the_reason_the_pauses_between_restores_grow(kind: type[FakeLog
         for number in range(MINUTE):
             world.publish("checkout", number % 3, *submitted(number))
             world.turn()
-    restores = [line for line in logs if line["event"] == "reading the own topic"]
+    restores = [line for line in logs if line["event"] == "reading the output topic"]
     assert 4 < len(restores) < FEW
 
 
@@ -119,7 +119,7 @@ def test_what_a_recreated_topic_holds_is_said_although_the_same_offsets_were_sai
         for _ in range(2):
             world.publish("checkout", 0, b"key", b"{")
             world.turns(20)
-            world.make_anew("checkout")
+            world.recreate("checkout")
             world.turns(20)
     assert [line["offset"] for line in logs if line["event"] == "invalid message ignored"] == [0, 0]
 

@@ -36,7 +36,7 @@ def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_tr
 
 
 def submit_to_every_partition(world: FakeWorld) -> None:
-    """And lets a poll give one record, so that inputs may be read before own records that lie beyond the mark."""
+    """And lets a poll give one record, so that inputs may be read before output records that lie beyond the mark."""
     for number in range(PARTITIONS):
         world.publish("checkout", number, *submitted(number))
     world.fetch_size = 1
@@ -140,8 +140,8 @@ def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_co
     processor = world.run(world.fake_log("order", kind=Watched))
     world.until(lambda: bool(started), "the restore")
     assert not processor.live
-    assert started == [{place: committed.offset for place, committed in stored.items()}]
-    assert paused == {place for place in stored if place.topic != "order"}
+    assert started == [{topic_partition: committed.offset for topic_partition, committed in stored.items()}]
+    assert paused == {topic_partition for topic_partition in stored if topic_partition.topic != "order"}
 
 
 def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
@@ -155,7 +155,7 @@ def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
     world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
 
-def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
+def test_a_recreated_topic_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
     """Its stored offset lies beyond the new topic's end, which is no loss that a person has to accept."""
     world = FakeWorld()
     for number in range(0, 15, 3):
@@ -163,17 +163,17 @@ def test_a_topic_made_anew_while_its_offsets_are_asked_for_is_read_from_its_star
     world.start("order", dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=5)
     world.stop("order")
-    made_anew: list[str] = []
+    recreated: list[str] = []
 
-    def make_anew(point: str) -> None:
-        if point == "committed offsets" and not made_anew:
-            made_anew.append(point)
-            world.make_anew("checkout")
+    def recreate(point: str) -> None:
+        if point == "committed offsets" and not recreated:
+            recreated.append(point)
+            world.recreate("checkout")
             world.publish("checkout", 0, *submitted(30))
 
-    world.run(world.fake_log("order", at=make_anew), dispute_rate=1.0)
+    world.run(world.fake_log("order", at=recreate), dispute_rate=1.0)
     world.until_statuses("order", CANCELLED=6)
-    assert made_anew
+    assert recreated
 
 
 def hang(world: FakeWorld, slot: str, *events: tuple[bytes, bytes]) -> None:
@@ -212,7 +212,7 @@ def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_
 def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
     """What the group's committed offsets of a partition number carry."""
     offsets = world.broker.groups["order"].offsets
-    (metadata,) = {one.metadata for place, one in offsets.items() if place.partition == number}
+    (metadata,) = {one.metadata for topic_partition, one in offsets.items() if topic_partition.partition == number}
     checkpoint = parse(metadata)
     assert checkpoint is not None
     return checkpoint

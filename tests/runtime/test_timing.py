@@ -64,7 +64,7 @@ def test_a_restart_re_arms_a_delay_where_it_stood(ahead: float) -> None:
     assert delay <= shipped_after(world, began) <= delay + SLACK
 
 
-def test_the_delay_of_an_own_event_is_re_armed_where_it_stood() -> None:
+def test_the_delay_of_an_output_event_is_re_armed_where_it_stood() -> None:
     world = FakeWorld()
     transition = rules_of("order", speed=0.1).transition(parse("order", order_of(1, OrderStatus.NEW)[1]))
     assert transition is not None
@@ -127,7 +127,7 @@ class PromptLog(FakeLog):
 
 def test_the_dedupe_window_counts_from_the_oldest_trigger_that_can_be_read_again() -> None:
     """The service works off a backlog so slowly that its own events are hours apart, while the duplicate of a trigger
-    lies seconds behind it in the log: by the newest own event it would be forgotten."""
+    lies seconds behind it in the log: by the newest output event it would be forgotten."""
     world = FakeWorld()
     limits = Limits(dedupe_window=60.0, offsets_interval=0.0, transaction_interval=0.0)
     processor = world.run(world.fake_log("order", kind=PromptLog), limits, dispute_rate=1.0)

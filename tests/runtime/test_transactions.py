@@ -48,7 +48,7 @@ def test_every_transaction_stores_the_offset_of_every_partition_held() -> None:
     topics = ("checkout", "order", "fulfillment")
     held = {TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)}
     assert len(stored) > 1
-    assert all(places == held for places in stored)
+    assert all(topic_partitions == held for topic_partitions in stored)
 
 
 def test_a_member_that_lost_its_partitions_since_it_polled_publishes_nothing() -> None:
@@ -111,10 +111,10 @@ def test_the_projection_is_written_before_its_offset_is_stored() -> None:
     table = Table()
 
     def all_below_is_applied(_messages: Sequence[Outgoing], offsets: Offsets) -> None:
-        for place, committed in offsets.items():
-            if place.topic != "fulfillment":
+        for topic_partition, committed in offsets.items():
+            if topic_partition.topic != "fulfillment":
                 continue
-            there = [one for one in world.records("fulfillment") if one.partition == place.partition]
+            there = [one for one in world.records("fulfillment") if one.partition == topic_partition.partition]
             latest = {one.key: one for one in there}
             for record in latest.values():
                 if record.offset < committed.offset and record.key is not None:
@@ -128,7 +128,7 @@ def test_the_projection_is_written_before_its_offset_is_stored() -> None:
             world.turn()
     world.until_statuses("fulfillment", DELIVERED=9)
     world.until(lambda: world.broker.groups["fulfillment"].offsets[TopicPartition("fulfillment", 0)].offset > 5, "it")
-    assert {place.partition for place in world.broker.groups["fulfillment"].offsets} == {0, 1, 2}
+    assert {topic_partition.partition for topic_partition in world.broker.groups["fulfillment"].offsets} == {0, 1, 2}
 
 
 def test_while_the_projection_is_away_nothing_is_stored_and_after_a_crash_nothing_is_missing() -> None:

@@ -12,8 +12,8 @@ from tools.kit.samples import checkout, submitted
 ENOUGH_TURNS = 40
 
 
-def test_a_trigger_whose_entity_may_lie_in_unread_own_records_waits_for_the_end_of_the_own_partition() -> None:
-    """Somebody else published the order; our own topic is read later than the fulfillment that ships it."""
+def test_a_trigger_whose_entity_may_lie_in_unread_output_records_waits_for_the_end_of_the_output_partition() -> None:
+    """Somebody else published the order; our output topic is read later than the fulfillment that ships it."""
     world = FakeWorld()
     processor = world.run(world.fake_log("order"), speed=0.01)
     world.until(lambda: processor.live, "it to be live")

@@ -72,7 +72,7 @@ class Filling:
 
     def forget_stored(self) -> None:
         """Makes room on the disk: what is stored need not stay in Kafka."""
-        ends = [ck.TopicPartition(*place, end) for place, end in ends_of(self.shop).items()]
+        ends = [ck.TopicPartition(*topic_partition, end) for topic_partition, end in ends_of(self.shop).items()]
         for future in self.shop.world.admin.delete_records(ends).values():
             future.result(30)
 

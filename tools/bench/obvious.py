@@ -70,9 +70,9 @@ def _insert(connection: Connection, rows: Rows) -> None:
     for table, values in rows.items():
         if values:
             # Nothing but placeholders: PyMySQL makes one statement of many rows of that form alone.
-            places = ", ".join(f":{name}" for name in COLUMNS[table].split(", "))
+            topic_partitions = ", ".join(f":{name}" for name in COLUMNS[table].split(", "))
             ignore = "" if table in TOPICS else "IGNORE"
-            statement = f"INSERT {ignore} INTO `{table}` ({COLUMNS[table]}) VALUES ({places})"
+            statement = f"INSERT {ignore} INTO `{table}` ({COLUMNS[table]}) VALUES ({topic_partitions})"
             connection.execute(text(statement), values)
 
 

@@ -40,11 +40,13 @@ class Template:
         for name in ids:
             parts = [piece for part in parts for piece in _split(part, name.encode())]
         self._parts = parts
-        self._places = [(at, ids.index(part.decode())) for at, part in enumerate(parts) if part.decode() in ids]
+        self._topic_partitions = [
+            (at, ids.index(part.decode())) for at, part in enumerate(parts) if part.decode() in ids
+        ]
 
     def value(self, *ids: bytes) -> bytes:
         parts = self._parts.copy()
-        for at, which in self._places:
+        for at, which in self._topic_partitions:
             parts[at] = ids[which]
         return b"".join(parts)
 
@@ -125,13 +127,19 @@ def restored(shop: Shop, name: str) -> tuple[float, float]:
         assert service.process.poll() is None, service.log.read_text()[-2000:]
         committed = shop.world.committed(name) if service.has_logged("caught up") else {}
         time.sleep(1)
-        inputs = {place: one.offset for place, one in committed.items() if place.topic != name}
-        return bool(committed) and all(offset >= before[place] for place, offset in inputs.items())
+        inputs = {
+            topic_partition: one.offset for topic_partition, one in committed.items() if topic_partition.topic != name
+        }
+        return bool(committed) and all(
+            offset >= before[topic_partition] for topic_partition, offset in inputs.items()
+        )
 
     wait_until(done, f"{name} to have read all", LONGEST)
     seconds, peak = time.monotonic() - began, peak_mb(service)
     service.stop()
-    published = {place for place, end in shop.world.ends().items() if end != before[place]}
+    published = {
+        topic_partition for topic_partition, end in shop.world.ends().items() if end != before[topic_partition]
+    }
     assert not published, f"{name} has published to {published}"
     print(f"  {name}: {seconds:.0f} s, {peak:.0f} MB", flush=True)
     return seconds, peak

@@ -2,7 +2,7 @@
 
 Both read the same submitted checkouts from a real broker and publish exactly once, one transaction per batch. The
 bare loop parses JSON, changes a field, and produces. The service validates with pydantic in both directions, folds
-its own topic, keeps timers, and makes two transitions of each checkout: NEW and MERCHANT_ACCEPTED.
+its output topic, keeps timers, and makes two transitions of each checkout: NEW and MERCHANT_ACCEPTED.
 """
 
 import json

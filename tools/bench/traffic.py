@@ -114,11 +114,15 @@ def _traffic(records: Sequence[Record]) -> Traffic:
 
 def ends_of(shop: Shop, partitions: int = PARTITIONS) -> dict[tuple[str, int], int]:
     """The high watermark of every partition."""
-    places = [
+    topic_partitions = [
         ck.TopicPartition(shop.world.namespace + topic, number) for topic in TOPICS for number in range(partitions)
     ]
-    asked = shop.world.admin.list_offsets({place: OffsetSpec.latest() for place in places})  # type: ignore[no-untyped-call]
-    return {(place.topic, place.partition): int(future.result(10).offset) for place, future in asked.items()}
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = shop.world.admin.list_offsets(dict.fromkeys(topic_partitions, latest))
+    return {
+        (topic_partition.topic, topic_partition.partition): int(future.result(10).offset)
+        for topic_partition, future in asked.items()
+    }
 
 
 def published(shop: Shop) -> int:

@@ -72,8 +72,8 @@ def _held(shop: Shop, rate: float, seconds: float) -> float:
 
 
 def _lags(shop: Shop) -> dict[str, int]:
-    """Per group: offsets that it has not done with, over its inputs. Its own topic is left out: a service holds the
-    offsets there back for as long as it must know duplicates."""
+    """Per group: offsets that it has not done with, over its inputs. Its output topic is left out: a service holds
+    the offsets there back for as long as it must know duplicates."""
     ends, lags = ends_of(shop), {}
     for group in SERVICES:
         asked = [ck.ConsumerGroupTopicPartitions(shop.world.namespace + group)]

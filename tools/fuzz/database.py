@@ -95,8 +95,8 @@ class Tables:
             facts, letters = self._facts(connection, partitions), self._letters(connection, number)
         self.facts += len(facts)
         self.letters += len(letters)
-        places = {(message.topic, offset) for offset, message in enumerate(messages)}
-        if surplus := (facts.keys() | letters.keys()) - places:
+        topic_partitions = {(message.topic, offset) for offset, message in enumerate(messages)}
+        if surplus := (facts.keys() | letters.keys()) - topic_partitions:
             raise AssertionError(f"rows that nobody has written: {sorted(surplus)}")
         if refused:
             raise AssertionError(f"the database refuses {refused} events that the contract lets pass")

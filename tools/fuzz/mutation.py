@@ -65,17 +65,18 @@ class Mutation:
         self._random = random
         self._bounds = bounds
 
-    def text(self, most: int) -> str:
-        """A text of 1 to ``most`` characters, nasty ones more often than not, and often as many as there may be."""
+    def text(self, max_length: int) -> str:
+        """A text of 1 to ``max_length`` characters, nasty ones more often than not, and often as many as there may
+        be."""
         match self._random.randrange(6):
             case 0:
-                return (self._random.choice(LETTERS) * most)[:most]
+                return (self._random.choice(LETTERS) * max_length)[:max_length]
             case 1:
-                return "".join(self._random.choices(LETTERS, k=most))[:most]
+                return "".join(self._random.choices(LETTERS, k=max_length))[:max_length]
             case 2:
-                return "".join([self._character() for _ in range(self._random.randint(1, min(most, 12)))])
+                return "".join([self._character() for _ in range(self._random.randint(1, min(max_length, 12)))])
             case _:
-                return "".join(self._random.choices(LETTERS, k=self._random.randint(1, 8)))[:most]
+                return "".join(self._random.choices(LETTERS, k=self._random.randint(1, 8)))[:max_length]
 
     def valid(self, sample: bytes) -> bytes:
         """The event with other contents, all within their bounds."""
@@ -154,8 +155,8 @@ class Mutation:
                     ("", value + "\n", " " + value, value.upper(), value + "\0", value[:-1])
                 )
             case _ if name in self._bounds:
-                most = self._bounds[name]
-                length = self._random.choice((0, 1, most - 1, most, most + 1, 10 * most))
+                max_length = self._bounds[name]
+                length = self._random.choice((0, 1, max_length - 1, max_length, max_length + 1, 10 * max_length))
                 fields[name] = "".join(self._random.choices((*LETTERS, *SURROGATES), k=length))[:length]
             case _ if name.endswith("_at"):
                 fields[name] = self._random.choice(TIMES)

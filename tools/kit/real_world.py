@@ -20,7 +20,7 @@ from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition
 from shop.runtime.loop import Processor
 from tools.kit.world import PARTITIONS, World
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 REPLY = 10.0
 
 
@@ -47,7 +47,7 @@ class RealWorld(World):
             assert time.monotonic() < deadline, "the broker does not show the topics that it has created"
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         looked = 0.0
         while time.monotonic() < deadline:
             for processor in list(self.services.values()):
@@ -76,7 +76,7 @@ class RealWorld(World):
             namespace=self.namespace,
             group=service,
             instance=slot,
-            own_topic=service,
+            output_topic=service,
             input_topics=rules.inputs,
             client={},
             logger=logging.getLogger("librdkafka"),
@@ -108,7 +108,7 @@ class RealWorld(World):
         assert producer.flush(REPLY) == 0
         return lambda: producer.abort_transaction(REPLY)
 
-    def make_anew(self, topic: str) -> None:
+    def recreate(self, topic: str) -> None:
         self.admin.delete_topics([self.namespace + topic])[self.namespace + topic].result(REPLY)
         deadline = time.monotonic() + REPLY
         while True:
@@ -154,14 +154,16 @@ class RealWorld(World):
             for number in topics[name].partitions
         }
         answers = self.admin.list_offsets(asked, isolation_level=ck.IsolationLevel.READ_UNCOMMITTED)
-        return {self._ours(place): future.result(REPLY).offset for place, future in answers.items()}
+        return {
+            self._ours(topic_partition): future.result(REPLY).offset for topic_partition, future in answers.items()
+        }
 
     def _ours(self, theirs: ck.TopicPartition) -> TopicPartition:
         return TopicPartition(theirs.topic[len(self.namespace) :], theirs.partition)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
-        place = ck.TopicPartition(self.namespace + topic, partition, before)
-        for future in self.admin.delete_records([place]).values():
+        topic_partition = ck.TopicPartition(self.namespace + topic, partition, before)
+        for future in self.admin.delete_records([topic_partition]).values():
             future.result(REPLY)
 
     def positions(self) -> str:
@@ -170,12 +172,12 @@ class RealWorld(World):
         levels = (ck.IsolationLevel.READ_COMMITTED, ck.IsolationLevel.READ_UNCOMMITTED)
         topics = self.admin.list_topics(timeout=REPLY).topics
         names = [self.namespace + topic for topic in TOPICS]
-        places = [ck.TopicPartition(name, number) for name in names for number in topics[name].partitions]
+        topic_partitions = [ck.TopicPartition(name, number) for name in names for number in topics[name].partitions]
         stable, high = (
             {
-                (place.topic, place.partition): future.result(REPLY).offset
-                for place, future in self.admin.list_offsets(
-                    {place: OffsetSpec.latest() for place in places},  # type: ignore[no-untyped-call]
+                (topic_partition.topic, topic_partition.partition): future.result(REPLY).offset
+                for topic_partition, future in self.admin.list_offsets(
+                    {topic_partition: OffsetSpec.latest() for topic_partition in topic_partitions},  # type: ignore[no-untyped-call]
                     isolation_level=level,
                 ).items()
             }

@@ -25,11 +25,11 @@ from tools.kit.invariants import wrongs
 from tools.kit.real_world import RealWorld
 from tools.kit.world import PARTITIONS
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = TIMEOUT) -> None:
     """Waits for a condition; fails the test when it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -150,11 +150,11 @@ class Shop:
         wanted = self.statuses("order")["COMPLETED"] + more
         wait_until(lambda: self.statuses("order")["COMPLETED"] >= wanted, f"{wanted} completed orders")
 
-    def make_topics_anew(self) -> None:
-        """Deletes all topics and makes them anew."""
+    def recreate_topics(self) -> None:
+        """Deletes all topics and recreates them."""
         before = self._topic_ids()
         for topic in TOPICS:
-            self.world.make_anew(topic)
+            self.world.recreate(topic)
         # A broker's own view of the topics may be behind that of the controller.
         wait_until(lambda: len(self._topic_ids() - before) == len(TOPICS), "the broker to know the new topics")
 

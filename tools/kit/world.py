@@ -84,7 +84,7 @@ class World(ABC):
         """What retention does, at once."""
 
     @abstractmethod
-    def make_anew(self, topic: str) -> None: ...
+    def recreate(self, topic: str) -> None: ...
 
     @abstractmethod
     def add_partitions(self, topic: str, total: int) -> None: ...
@@ -124,7 +124,9 @@ class World(ABC):
 
     def _is_at_rest(self, processor: Processor) -> bool:
         ends = self.ends()
-        behind = [place for place, offset in processor.next.items() if offset < ends[place]]
+        behind = [
+            topic_partition for topic_partition, offset in processor.next.items() if offset < ends[topic_partition]
+        ]
         return processor.live and not behind and not processor.pending
 
     def until_read(self, service: str, count: int, slot: str = "0") -> None:

@@ -36,7 +36,7 @@ class Source(Protocol):
         """What is read of each partition, grouped by topic."""
 
     @property
-    def anew(self) -> Mapping[str, int]:
+    def recreated(self) -> Mapping[str, int]:
         """Topics that had an earlier life, and when (in milliseconds) analytics first saw the present one."""
 
     @property
@@ -68,13 +68,13 @@ class Horizon:
     of_partition: dict[int, float] = field(default_factory=dict)
     _first_seen: dict[str, float] = field(default_factory=dict)
 
-    def add(self, of: Range, first: int | None, seen_anew: int | None) -> None:
+    def add(self, of: Range, first: int | None, seen_recreated: int | None) -> None:
         """Takes in a range and the time of its first message (None: it has none)."""
         if of.start > 0:
             self.raise_to(of.partition, float("inf") if first is None else first)
-        if seen_anew is not None:
+        if seen_recreated is not None:
             # The new topic existed when its first message came, and when analytics saw it.
-            earlier = self._first_seen.get(of.topic, float(seen_anew))
+            earlier = self._first_seen.get(of.topic, float(seen_recreated))
             self._first_seen[of.topic] = earlier if first is None else min(earlier, first)
 
     def close(self, partitions: set[int]) -> Mapping[int, float]:
@@ -143,7 +143,7 @@ class Auditor:
         self._report.close(time.monotonic() - began)
 
     def _read(self, history: History) -> None:
-        horizon, clock, ranges, anew = Horizon(), Clock(), self._source.ranges, self._source.anew
+        horizon, clock, ranges, recreated = Horizon(), Clock(), self._source.ranges, self._source.recreated
         total, done = sum(one.end - one.start for one in ranges), 0
         for one in ranges:
             first: int | None = None
@@ -158,7 +158,7 @@ class Auditor:
                     read = done + chunk.messages[-1].offset + 1 - one.start
                     self._progress(f"reading {one.topic}/{one.partition}", read, total)
             done += one.end - one.start
-            horizon.add(one, first, anew.get(one.topic))
+            horizon.add(one, first, recreated.get(one.topic))
             self._explain(remains, horizon)
             if one.end < one.mark:
                 self._hidden(one)
@@ -172,8 +172,8 @@ class Auditor:
         shortened = sum(one.start > 0 for one in ranges)
         if shortened:
             self._report.note(f"{shortened} partitions do not hold their first messages any more")
-        for topic in anew:
-            self._report.note(f"topic {topic} was deleted and made anew; the rows of its earlier life are not judged")
+        for topic in recreated:
+            self._report.note(f"topic {topic} was deleted and recreated; the rows of its earlier life are not judged")
 
     def _hidden(self, one: Range) -> None:
         sentence = f"an open transaction hides offsets {one.end} to {one.mark - 1}: they are not audited"

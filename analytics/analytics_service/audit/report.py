@@ -31,7 +31,7 @@ class Coordinates(NamedTuple):
     partition: int | None
     offset: int | None
 
-    def place(self) -> str:
+    def topic_partition(self) -> str:
         return self.topic if self.partition is None else f"{self.topic}/{self.partition}@{self.offset}"
 
 
@@ -99,7 +99,7 @@ class Report:
         for missing in sorted(self._missing, key=str):
             finding = self.findings[UNMET]
             finding.count += 1
-            sentence = f"a violation of '{missing.rule}' was injected at {missing.place()}, but not found"
+            sentence = f"a violation of '{missing.rule}' was injected at {missing.topic_partition()}, but not found"
             finding.violations.append(Violation(missing._replace(rule=UNMET), sentence))
         if self._expected:
             found = len(self._expected) - len(self._missing)
@@ -120,7 +120,10 @@ class Report:
         return [violation for finding in found for violation in finding.violations]
 
     def __str__(self) -> str:
-        lines = [f"{one.coordinates.rule}: {one.coordinates.place()}: {one.sentence}" for one in self.violations()]
+        lines = [
+            f"{one.coordinates.rule}: {one.coordinates.topic_partition()}: {one.sentence}"
+            for one in self.violations()
+        ]
         return "\n".join([f"{self.count} violations in {self.messages} messages", *lines[:50], *self.notes])
 
     def print(self, console: Console) -> None:
@@ -133,7 +136,7 @@ class Report:
             style = "red" if finding.count else "green"
             table.add_row(name, f"[{style}]{finding.count}[/]", finding.sentence)
             for violation in finding.violations[:SHOWN]:
-                table.add_row("", "", f"[red]{violation.coordinates.place()}[/]  {violation.sentence}")
+                table.add_row("", "", f"[red]{violation.coordinates.topic_partition()}[/]  {violation.sentence}")
             if finding.count > SHOWN:
                 table.add_row("", "", f"[dim]and {finding.count - SHOWN} more[/]")
         console.print(table)

@@ -79,8 +79,11 @@ def once(family: Family, _: Terms) -> Iterator[Fault]:
     for life in family.lives.values():
         for entry, before in life.repeated:
             first = life.steps[entry.status]
-            place = f"{first.topic}/{first.partition}@{first.offset}"
-            yield entry, f"{entry.name} reaches {entry.status} again (first at {place}; it is {before} by now)"
+            topic_partition = f"{first.topic}/{first.partition}@{first.offset}"
+            yield (
+                entry,
+                f"{entry.name} reaches {entry.status} again (first at {topic_partition}; it is {before} by now)",
+            )
 
 
 def legal(family: Family, _: Terms) -> Iterator[Fault]:

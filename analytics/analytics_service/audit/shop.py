@@ -10,7 +10,7 @@ from analytics_service.audit.messages import Chunk, Range, Row
 from analytics_service.audit.report import Coordinates, DeadLetters, Violation
 from analytics_service.audit.tables import Tables
 from analytics_service.audit.topics import Topics
-from analytics_service.streams import Partition, Place, Streams
+from analytics_service.streams import Partition, Streams, TopicPartition
 from shop.contract.lifecycle import TOPICS
 
 
@@ -29,32 +29,32 @@ class RealShop:
             if (log.cluster_id, log.topic_id) == (cluster_id, topic_ids.get(log.topic))
         }
         self.policies = topics.policies()
-        places = topics.places()
-        starts = topics.starts(places)
+        topic_partitions = topics.topic_partitions()
+        starts = topics.starts(topic_partitions)
         # All marks are taken before all ends: what lies below its mark was caused by something below an end.
-        marks = topics.ends(places)
-        ends = topics.stable_ends(places, marks, say)
+        marks = topics.ends(topic_partitions)
+        ends = topics.stable_ends(topic_partitions, marks, say)
         self.now = int(time.time() * 1000)
-        last, lost = self._last_stored(places), tables.accepted_losses()
+        last, lost = self._last_stored(topic_partitions), tables.accepted_losses()
         self.ranges = []
-        for place in places:
-            partition = self._partition(place)
+        for topic_partition in topic_partitions:
+            partition = self._partition(topic_partition)
             self.ranges.append(
                 Range(
-                    streams.table(place.topic),
-                    place.partition,
-                    start=starts[place],
-                    mark=marks[place],
-                    end=ends[place],
+                    streams.table(topic_partition.topic),
+                    topic_partition.partition,
+                    start=starts[topic_partition],
+                    mark=marks[topic_partition],
+                    end=ends[topic_partition],
                     unstored=last.get(partition, -1) + 1 if partition else 0,
                     lost=lost.get(partition, ()) if partition else (),
                 )
             )
         # Taken after what is stored: a row beyond these was never a message.
-        self._ends = topics.ends(places)
+        self._ends = topics.ends(topic_partitions)
 
     @property
-    def anew(self) -> Mapping[str, int]:
+    def recreated(self) -> Mapping[str, int]:
         """The topics that had an earlier life, and when analytics first saw the present one."""
         earlier = {log.topic for log in self._logs.values() if log.log_id not in self._live.values()}
         seen = {topic: self._logs[log_id].first_seen.timestamp() * 1000 for topic, log_id in self._live.items()}
@@ -86,7 +86,7 @@ class RealShop:
 
     def chunks(self, of: Range) -> Iterator[Chunk]:
         """All messages of a range and what the tables hold of them; while one is judged, the next one is fetched."""
-        place = self._place(of)
+        topic_partition = self._place(of)
         first = of.start
 
         def fetch() -> Chunk | None:
@@ -100,8 +100,8 @@ class RealShop:
             return chunk
 
         with (
-            closing(self._topics.messages(place, of.start, of.end)) as read,
-            self._tables.rows(of.topic, self._partition(place)) as rows,
+            closing(self._topics.messages(topic_partition, of.start, of.end)) as read,
+            self._tables.rows(of.topic, self._partition(topic_partition)) as rows,
             ThreadPoolExecutor(1) as fetcher,
         ):
             coming = fetcher.submit(fetch)
@@ -116,16 +116,18 @@ class RealShop:
     def _held(self) -> list[tuple[str, int]]:
         return [(one.topic, one.partition) for one in self.ranges]
 
-    def _place(self, of: Range) -> Place:
-        return Place(self._streams.namespace + of.topic, of.partition)
+    def _place(self, of: Range) -> TopicPartition:
+        return TopicPartition(self._streams.namespace + of.topic, of.partition)
 
-    def _partition(self, place: Place) -> Partition | None:
+    def _partition(self, topic_partition: TopicPartition) -> Partition | None:
         """The partition as the tables name it; None where analytics has not met the topic yet."""
-        log_id = self._live.get(self._streams.table(place.topic))
-        return None if log_id is None else Partition(log_id, place.partition)
+        log_id = self._live.get(self._streams.table(topic_partition.topic))
+        return None if log_id is None else Partition(log_id, topic_partition.partition)
 
-    def _last_stored(self, places: Sequence[Place]) -> Mapping[Partition, int]:
-        partitions = [partition for place in places if (partition := self._partition(place))]
+    def _last_stored(self, topic_partitions: Sequence[TopicPartition]) -> Mapping[Partition, int]:
+        partitions = [
+            partition for topic_partition in topic_partitions if (partition := self._partition(topic_partition))
+        ]
         return self._tables.last_offsets(partitions, {log_id: topic for topic, log_id in self._live.items()})
 
 

@@ -10,9 +10,9 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec  # type: ignore[att
 from analytics_service.audit.messages import Message
 from analytics_service.dead_letters import Headers, headers_of
 from analytics_service.kafka import Broker
-from analytics_service.streams import Place, Streams
+from analytics_service.streams import Streams, TopicPartition
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import told
+from shop.runtime.kafka.failover import checked_offset
 
 REPLY_SECONDS = 5.0
 TRANSACTION_SECONDS = 30.0
@@ -21,7 +21,7 @@ SILENCE_SECONDS = 30.0
 CHUNK = 5000
 """Messages read at a time."""
 
-Offsets = Mapping[Place, int]
+Offsets = Mapping[TopicPartition, int]
 
 
 class Topics:
@@ -77,31 +77,37 @@ class Topics:
                 policies[self._streams.table(resource.name)] = str(configuration["cleanup.policy"].value)
         return policies
 
-    def places(self) -> list[Place]:
+    def topic_partitions(self) -> list[TopicPartition]:
         """All partitions, topic by topic."""
         try:
             # Asked of the consumer: it takes its time to look for the leader of a topic that it has not heard of.
             known = self._consumer.list_topics(timeout=REPLY_SECONDS).topics
         except ck.KafkaException as failure:
             raise self._unavailable(failure) from None
-        return [Place(topic, number) for topic in self._streams.topics for number in sorted(known[topic].partitions)]
+        return [
+            TopicPartition(topic, number)
+            for topic in self._streams.topics
+            for number in sorted(known[topic].partitions)
+        ]
 
-    def starts(self, places: Iterable[Place]) -> Offsets:
+    def starts(self, topic_partitions: Iterable[TopicPartition]) -> Offsets:
         """The first offset that each partition still holds."""
-        return self._offsets(places, OffsetSpec.earliest(), committed=False)  # type: ignore[no-untyped-call]
+        return self._offsets(topic_partitions, OffsetSpec.earliest(), committed=False)  # type: ignore[no-untyped-call]
 
-    def ends(self, places: Iterable[Place]) -> Offsets:
+    def ends(self, topic_partitions: Iterable[TopicPartition]) -> Offsets:
         """Where each partition ends, behind everything, that in open transactions too (high watermark)."""
-        return self._offsets(places, OffsetSpec.latest(), committed=False)  # type: ignore[no-untyped-call]
+        return self._offsets(topic_partitions, OffsetSpec.latest(), committed=False)  # type: ignore[no-untyped-call]
 
-    def stable_ends(self, places: Iterable[Place], marks: Offsets, say: Callable[[str], None]) -> Offsets:
+    def stable_ends(
+        self, topic_partitions: Iterable[TopicPartition], marks: Offsets, say: Callable[[str], None]
+    ) -> Offsets:
         """Up to where everything is decided: committed or aborted (last stable offset). Waits until that is ``marks``
         at least, but not for ever; says what it waits for."""
         deadline = time.monotonic() + TRANSACTION_SECONDS
         said = False
         while True:
-            ends = self._offsets(places, OffsetSpec.latest(), committed=True)  # type: ignore[no-untyped-call]
-            hidden = sum(max(0, marks[place] - end) for place, end in ends.items())
+            ends = self._offsets(topic_partitions, OffsetSpec.latest(), committed=True)  # type: ignore[no-untyped-call]
+            hidden = sum(max(0, marks[topic_partition] - end) for topic_partition, end in ends.items())
             if not hidden or time.monotonic() > deadline:
                 return ends
             if not said:
@@ -109,29 +115,31 @@ class Topics:
                 said = True
             time.sleep(0.1)
 
-    def messages(self, place: Place, start: int, end: int) -> Generator[tuple[list[Message], int]]:
+    def messages(self, topic_partition: TopicPartition, start: int, end: int) -> Generator[tuple[list[Message], int]]:
         """The committed messages from ``start`` up to ``end``, about ``CHUNK`` at a time, in order; and the offset
         that they reach up to."""
         if start < end:
-            self._consumer.assign([ck.TopicPartition(*place, start)])
+            self._consumer.assign([ck.TopicPartition(*topic_partition, start)])
         reached = start
         while reached < end:
             messages: list[Message] = []
-            reached = self._fill(messages, place, reached, end)
+            reached = self._fill(messages, topic_partition, reached, end)
             yield messages, min(reached, end)
 
     def close(self) -> None:
         """Nothing more will be read."""
         self._consumer.close()
 
-    def _fill(self, messages: list[Message], place: Place, reached: int, end: int) -> int:
+    def _fill(self, messages: list[Message], topic_partition: TopicPartition, reached: int, end: int) -> int:
         consumer = self._consumer
         silent_since = time.monotonic()
         while reached < end and len(messages) < CHUNK:
             first = consumer.poll(0.5)
             if first is None:
                 if time.monotonic() - silent_since > SILENCE_SECONDS:
-                    raise Unavailable(f"Kafka at {self._address} gives nothing of {place} from offset {reached} on")
+                    raise Unavailable(
+                        f"Kafka at {self._address} gives nothing of {topic_partition} from offset {reached} on"
+                    )
                 continue
             silent_since = time.monotonic()
             for message in (first, *consumer.consume(CHUNK - len(messages), 0)):
@@ -146,19 +154,19 @@ class Topics:
                     reached = max(reached, offset)
                 elif error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
                     raise UserError(
-                        f"{place.topic} partition {place.partition} lost messages during the audit (retention, or it "
-                        "was made anew): start it again"
+                        f"{topic_partition.topic} partition {topic_partition.partition} lost messages during the "
+                        "audit (retention, or it was recreated): start it again"
                     )
                 # Anything else (a broker that is away for a moment) ends by itself, or in silence.
         return reached
 
-    def _offsets(self, places: Iterable[Place], spec: OffsetSpec, *, committed: bool) -> Offsets:
+    def _offsets(self, topic_partitions: Iterable[TopicPartition], spec: OffsetSpec, *, committed: bool) -> Offsets:
         level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
-        asked = {ck.TopicPartition(*place): spec for place in places}
+        asked = {ck.TopicPartition(*topic_partition): spec for topic_partition in topic_partitions}
         try:
             answers = self._broker.admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
             return {
-                Place(at.topic, at.partition): told(future.result(2 * REPLY_SECONDS).offset)
+                TopicPartition(at.topic, at.partition): checked_offset(future.result(2 * REPLY_SECONDS).offset)
                 for at, future in answers.items()
             }
         except ck.KafkaException as failure:

@@ -8,7 +8,7 @@ from confluent_kafka import Message
 
 from analytics_service.dead_letters import LONGEST_REASON, DeadLetter, encode_headers, headers_of
 from analytics_service.ingest.rows import Child, row
-from analytics_service.streams import Partition, Place
+from analytics_service.streams import Partition, TopicPartition
 from shop.contract.events import parse
 
 
@@ -73,7 +73,7 @@ class Batch:
     topic_ids: Mapping[str, str]
     opened_at: float
     predecessors: dict[Partition, int] = field(default_factory=dict)
-    next_offsets: dict[Place, int] = field(default_factory=dict)
+    next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     size: int = 0

@@ -38,10 +38,10 @@ class Loader:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, batch: Batch, patience: float) -> bool:
-        """Queues the batch; False when there was no room for ``patience`` seconds: the database is slow."""
+    def put(self, batch: Batch, timeout: float) -> bool:
+        """Queues the batch; False when there was no room for ``timeout`` seconds: the database is slow."""
         try:
-            self._queue.put(batch, timeout=patience)
+            self._queue.put(batch, timeout=timeout)
         except queue.Full:
             return False
         return True
@@ -68,19 +68,19 @@ class Loader:
         self._generation = generation
         self._failure = None
 
-    def idle(self, patience: float) -> bool:
-        """Waits until no batch is being stored; False when one still is after ``patience`` seconds."""
-        return self._idle.wait(patience)
+    def idle(self, timeout: float) -> bool:
+        """Waits until no batch is being stored; False when one still is after ``timeout`` seconds."""
+        return self._idle.wait(timeout)
 
     def forget(self) -> None:
         """Forgets what the database holds; only while idle."""
         self._store.forget()
 
-    def finish(self, patience: float) -> bool:
-        """Stores what is queued and ends; False when that takes longer than ``patience`` seconds."""
-        ends_at = time.monotonic() + patience
+    def finish(self, timeout: float) -> bool:
+        """Stores what is queued and ends; False when that takes longer than ``timeout`` seconds."""
+        ends_at = time.monotonic() + timeout
         try:
-            self._queue.put(None, timeout=patience)
+            self._queue.put(None, timeout=timeout)
         except queue.Full:
             return False
         self._thread.join(max(0.0, ends_at - time.monotonic()))
@@ -115,9 +115,9 @@ class Loader:
         )
 
     def _require_same_topics(self, batch: Batch) -> None:
-        """A topic that is made anew under the reader is read on at the old offset, without an error. So a batch is
+        """A topic that is recreated under the reader is read on at the old offset, without an error. So a batch is
         its log's only when the topic is still the same after the batch was read."""
         now = self._topic_ids()
         for topic, topic_id in batch.topic_ids.items():
             if now.get(topic, topic_id) != topic_id:
-                raise Collision(f"topic {topic} was made anew")
+                raise Collision(f"topic {topic} was recreated")

@@ -1,7 +1,7 @@
 """The thread that reads: polls, validates, formats, and hands batches to the loader.
 
 There is one way in, ``_begin``: after an assignment, a collision, an error of the database or the broker, or a topic
-made anew, everything read so far is dropped and reading starts again at what the database says.
+recreated, everything read so far is dropped and reading starts again at what the database says.
 """
 
 import time
@@ -20,10 +20,10 @@ from analytics_service.ingest.reading import Reading, begin
 from analytics_service.ingest.store import Collision
 from analytics_service.kafka import Broker, TopicWatch
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.streams import Place, Streams
+from analytics_service.streams import Streams, TopicPartition
 from shop.edges.database import explain
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
+from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, recreated
 
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1000
@@ -57,13 +57,13 @@ class Ingest:
         self._loader = loader
         self._watch = TopicWatch(broker)
         self._generation = 0
-        self._assigned: list[Place] = []
+        self._assigned: list[TopicPartition] = []
         self._reading: Reading | None = None
         self._batch: Batch | None = None
         self._begin_at = 0.0
         self._pause = SHORTEST_PAUSE
         self._look_at = 0.0
-        self._committed: dict[Place, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._commit_at = 0.0
         self._warned_at = float("-inf")
         self._replaced_at = float("-inf")
@@ -74,7 +74,7 @@ class Ingest:
         self._turned_at = float("-inf")
 
     @property
-    def stored(self) -> dict[Place, int] | None:
+    def stored(self) -> dict[TopicPartition, int] | None:
         """Of each partition held, the offset below which all is stored; None before the database has said so."""
         reading = self._reading
         return None if reading is None else {at: progress.done for at, progress in reading.progress.items()}
@@ -92,7 +92,7 @@ class Ingest:
             if self._joining_since is not None and self._turned_at - self._joining_since > JOIN_SECONDS:
                 if self._assigned:
                     leave(self._consumer)
-                self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
+                self._rejoin(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
             self._notice_failures()
             if self._reading is None and self._assigned and time.monotonic() >= self._begin_at:
                 self._try_to_begin()
@@ -110,7 +110,7 @@ class Ingest:
         )
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        self._assigned = [Place(one.topic, one.partition) for one in partitions]
+        self._assigned = [TopicPartition(one.topic, one.partition) for one in partitions]
         whole = is_whole(partitions, self._streams.topics)
         self._joining_since = None if whole else (self._joining_since or time.monotonic())
         self._drop()
@@ -152,7 +152,7 @@ class Ingest:
             self._start_again(str(failure), self._longer_pause(at_once=isinstance(failure, Collision)))
         reading = self._reading
         if reading is not None and self._watch.changed(reading.topic_ids):
-            self._start_again("a topic was made anew")
+            self._start_again("a topic was recreated")
         elif reading is not None and reading.cut_off and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LONGEST_PAUSE
             if self._is_whole_again(reading):
@@ -164,7 +164,9 @@ class Ingest:
         except Unavailable as failure:
             log.warning("waiting for Kafka", reason=str(failure))
             return False
-        return any(held[place].end >= reading.progress[place].read for place in reading.cut_off)
+        return any(
+            held[topic_partition].end >= reading.progress[topic_partition].read for topic_partition in reading.cut_off
+        )
 
     def _longer_pause(self, at_once: bool = False) -> float:
         """The pause after one more failure since a batch was stored; none after the first one, where ``at_once``."""
@@ -188,10 +190,10 @@ class Ingest:
         if now - self._replaced_at < FENCED_AGAIN_SECONDS:
             raise UserError(f"another process runs as INSTANCE={self._settings.instance} ({error.str()})")
         self._replaced_at = now
-        self._join_anew(error.str())
+        self._rejoin(error.str())
 
-    def _join_anew(self, reason: str) -> None:
-        log.warning("joining the group anew", reason=reason, instance=self._settings.instance)
+    def _rejoin(self, reason: str) -> None:
+        log.warning("rejoining the group", reason=reason, instance=self._settings.instance)
         leave_behind(self._consumer)
         self._assigned, self._topic_ids = [], {}
         self._drop()
@@ -223,16 +225,16 @@ class Ingest:
             streams=self._streams,
             accept_loss=self._settings.accept_loss,
         )
-        if made_anew(self._topic_ids, reading.topic_ids):
+        if recreated(self._topic_ids, reading.topic_ids):
             leave(self._consumer)
-            self._join_anew("a topic was made anew")
+            self._rejoin("a topic was recreated")
             return
         self._topic_ids = reading.topic_ids
         self._consumer.assign(
             [
-                ck.TopicPartition(*place, progress.read)
-                for place, progress in reading.progress.items()
-                if place not in reading.cut_off
+                ck.TopicPartition(*topic_partition, progress.read)
+                for topic_partition, progress in reading.progress.items()
+                if topic_partition not in reading.cut_off
             ]
         )
         self._reading = reading
@@ -249,9 +251,9 @@ class Ingest:
         else:
             left = batch.opened_at + self._settings.batch_seconds - time.monotonic()
             # One that is old already waits for the database, which is asked again after the same time.
-            patience = left if left > 0 else self._settings.batch_seconds
+            timeout = left if left > 0 else self._settings.batch_seconds
             room = max(1, self._settings.batch_messages - len(batch))
-            messages = self._consumer.consume(min(CHUNK, room), patience)
+            messages = self._consumer.consume(min(CHUNK, room), timeout)
         self._receive(messages)
 
     def _receive(self, messages: Iterable[ck.Message]) -> None:
@@ -260,7 +262,7 @@ class Ingest:
             if is_event:
                 self._note(run)
             else:
-                self._take(Place(topic, number), run)
+                self._take(TopicPartition(topic, number), run)
 
     def _note(self, events: Iterable[ck.Message]) -> None:
         """Takes in what is no message of the topic: errors, and that a partition is read up to its end."""
@@ -270,14 +272,14 @@ class Ingest:
             if error.code() != ck.KafkaError._PARTITION_EOF:
                 self._failed(error)
             elif self._reading is not None:
-                place = Place(event.topic(), event.partition())  # type: ignore[arg-type]  # set on this event
-                self._reading.progress[place].end = event.offset()  # type: ignore[assignment]  # likewise
+                topic_partition = TopicPartition(event.topic(), event.partition())  # type: ignore[arg-type]  # set on this event
+                self._reading.progress[topic_partition].end = event.offset()  # type: ignore[assignment]  # likewise
 
-    def _take(self, place: Place, run: Iterable[ck.Message]) -> None:
+    def _take(self, topic_partition: TopicPartition, run: Iterable[ck.Message]) -> None:
         reading = self._reading
         if reading is None:
             return  # read before a rebalance; it will be read again
-        progress = reading.progress[place]
+        progress = reading.progress[topic_partition]
         batch = self._batch
         if batch is None:
             batch = self._batch = Batch(reading.generation, reading.tables, reading.topic_ids, time.monotonic())
@@ -285,11 +287,13 @@ class Ingest:
         for message in run:
             offset: int = message.offset()  # type: ignore[assignment]  # None only in a message made by hand
             if offset < progress.read:
-                self._start_again(f"{place.topic}/{place.partition} gave offset {offset} before {progress.read}")
+                self._start_again(
+                    f"{topic_partition.topic}/{topic_partition.partition} gave offset {offset} before {progress.read}"
+                )
                 return
             progress.last, progress.read = offset, offset + 1
             self._decoder.add(message, offset, progress.partition, batch)
-        batch.next_offsets[place] = progress.read
+        batch.next_offsets[topic_partition] = progress.read
 
     # ---- handing over --------------------------------------------------------------------------------------
 
@@ -327,20 +331,25 @@ class Ingest:
         while (batch := self._loader.stored()) is not None:
             self._pause = SHORTEST_PAUSE
             if reading is not None and batch.generation == reading.generation:
-                for place, offset in batch.next_offsets.items():
-                    reading.progress[place].stored = offset
+                for topic_partition, offset in batch.next_offsets.items():
+                    reading.progress[topic_partition].stored = offset
 
     def _commit_offsets(self) -> None:
         reading = self._reading
         if reading is None or time.monotonic() < self._commit_at:
             return
         self._commit_at = time.monotonic() + COMMIT_SECONDS
-        done = {place: progress.done for place, progress in reading.progress.items()}
-        news = {place: offset for place, offset in done.items() if self._committed.get(place) != offset}
+        done = {topic_partition: progress.done for topic_partition, progress in reading.progress.items()}
+        news = {
+            topic_partition: offset
+            for topic_partition, offset in done.items()
+            if self._committed.get(topic_partition) != offset
+        }
         if news:
             self._committed = done
             self._consumer.commit(
-                offsets=[ck.TopicPartition(*place, offset) for place, offset in news.items()], asynchronous=True
+                offsets=[ck.TopicPartition(*topic_partition, offset) for topic_partition, offset in news.items()],
+                asynchronous=True,
             )
 
     # ---- the end -------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from analytics_service.ingest.bookmarks import Bookmark, bookmarks, log_ids, record_loss, register
 from analytics_service.kafka import Broker, Range
-from analytics_service.streams import Partition, Place, Streams
+from analytics_service.streams import Partition, Streams, TopicPartition
 from shop.runtime.errors import Unavailable, UserError
 
 log = structlog.get_logger()
@@ -44,13 +44,19 @@ class Reading:
     generation: int
     topic_ids: dict[str, str]
     tables: dict[int, str]
-    progress: dict[Place, Progress]
-    cut_off: frozenset[Place]
+    progress: dict[TopicPartition, Progress]
+    cut_off: frozenset[TopicPartition]
     behind: int
 
 
 def begin(
-    generation: int, places: Sequence[Place], *, broker: Broker, engine: Engine, streams: Streams, accept_loss: bool
+    generation: int,
+    topic_partitions: Sequence[TopicPartition],
+    *,
+    broker: Broker,
+    engine: Engine,
+    streams: Streams,
+    accept_loss: bool,
 ) -> Reading:
     """The reading that goes on where the database stands.
 
@@ -58,36 +64,53 @@ def begin(
     Raises Unavailable or DBAPIError when the broker or the database does not answer.
     """
     topic_ids = broker.topic_ids()
-    for place in places:
-        if place.topic not in topic_ids:
-            raise Unavailable(f"topic {place.topic} is gone; it will be read when it is made anew")
-    held = broker.ranges(places)
+    for topic_partition in topic_partitions:
+        if topic_partition.topic not in topic_ids:
+            raise Unavailable(f"topic {topic_partition.topic} is gone; it will be read when it is recreated")
+    held = broker.ranges(topic_partitions)
     names = {topic: streams.table(topic) for topic in topic_ids}
     with engine.begin() as connection:
         logs = log_ids(connection, broker.cluster_id(), topic_ids, names)
         tables = {log_id: names[topic] for topic, log_id in logs.items()}
-        partitions = {place: Partition(logs[place.topic], place.partition) for place in places}
+        partitions = {
+            topic_partition: Partition(logs[topic_partition.topic], topic_partition.partition)
+            for topic_partition in topic_partitions
+        }
         register(connection, partitions.values())
         marks = bookmarks(connection, partitions.values(), tables)
         progress = {}
-        for place, partition in partitions.items():
+        for topic_partition, partition in partitions.items():
             mark = marks[partition]
-            start, gap = _start(place, held[place], mark, accept_loss)
+            start, gap = _start(topic_partition, held[topic_partition], mark, accept_loss)
             if gap is not None:
-                log.error("loss accepted", topic=place.topic, partition=place.partition, first=gap[0], after=gap[1])
+                log.error(
+                    "loss accepted",
+                    topic=topic_partition.topic,
+                    partition=topic_partition.partition,
+                    first=gap[0],
+                    after=gap[1],
+                )
                 record_loss(connection, partition, *gap)
-            progress[place] = Progress(partition, mark.last, start, start)
+            progress[topic_partition] = Progress(partition, mark.last, start, start)
     return Reading(
         generation,
         topic_ids,
         tables,
         progress,
-        cut_off=frozenset(place for place in places if progress[place].read > held[place].end),
-        behind=sum(max(0, held[place].end - progress[place].read) for place in places),
+        cut_off=frozenset(
+            topic_partition
+            for topic_partition in topic_partitions
+            if progress[topic_partition].read > held[topic_partition].end
+        ),
+        behind=sum(
+            max(0, held[topic_partition].end - progress[topic_partition].read) for topic_partition in topic_partitions
+        ),
     )
 
 
-def _start(place: Place, held: Range, mark: Bookmark, accept_loss: bool) -> tuple[int, tuple[int, int] | None]:
+def _start(
+    topic_partition: TopicPartition, held: Range, mark: Bookmark, accept_loss: bool
+) -> tuple[int, tuple[int, int] | None]:
     """Where to go on in a partition, and the range of offsets that is lost by it."""
     resume = held.first if mark.resume is None else mark.resume
     if held.first <= resume <= held.end or resume == mark.accepted:
@@ -99,7 +122,7 @@ def _start(place: Place, held: Range, mark: Bookmark, accept_loss: bool) -> tupl
     if accept_loss:
         return start, gap
     raise UserError(
-        f"{place.topic} partition {place.partition} holds offsets {held.first} to {held.end - 1}, and the database "
-        f"goes on at {resume}: offsets {gap[0]} to {gap[1] - 1} would not be stored ({cause}); "
-        "to go on without them, start with --accept-loss or ACCEPT_LOSS=1"
+        f"{topic_partition.topic} partition {topic_partition.partition} holds offsets {held.first} to "
+        f"{held.end - 1}, and the database goes on at {resume}: offsets {gap[0]} to {gap[1] - 1} would not be "
+        f"stored ({cause}); to go on without them, start with --accept-loss or ACCEPT_LOSS=1"
     )

@@ -5,10 +5,10 @@ from itertools import islice
 
 
 class Recent:
-    """Remembers ``most`` keys."""
+    """Remembers ``size`` keys."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._keys: dict[str, None] = {}
 
     def __contains__(self, key: str) -> bool:
@@ -17,7 +17,7 @@ class Recent:
     def add(self, keys: Iterable[str]) -> None:
         """Remembers the keys."""
         self._keys.update(dict.fromkeys(keys))
-        for key in list(islice(self._keys, max(0, len(self._keys) - self._most))):
+        for key in list(islice(self._keys, max(0, len(self._keys) - self._size))):
             del self._keys[key]
 
     def clear(self) -> None:

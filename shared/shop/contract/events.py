@@ -69,8 +69,8 @@ Amount = Annotated[
 ]
 
 
-def _text(most: int) -> StringConstraints:
-    return StringConstraints(min_length=1, max_length=most)
+def _text(max_length: int) -> StringConstraints:
+    return StringConstraints(min_length=1, max_length=max_length)
 
 
 class _Message(BaseModel):

@@ -44,7 +44,7 @@ class Rules(Generic[Own]):
     """All that the runtime has to know of a service: pure, so the same input always decides the same.
 
     ``entity_of`` names the own entity that an event is about; ``next_event`` makes the event by which an entity
-    reaches a status, from its latest own event (None: it does not exist yet) and the event that triggers.
+    reaches a status, from its latest event (None: it does not exist yet) and the event that triggers.
     """
 
     lifecycle: Lifecycle

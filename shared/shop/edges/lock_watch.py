@@ -19,7 +19,7 @@ from shop.runtime.errors import UserError
 LOOK_SECONDS = 1.0
 NOTICE_SECONDS = 3.0
 """A wait that is shorter is nobody's concern."""
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 """A session that storing has waited on for so long is ended."""
 FORGET_SECONDS = 15.0
 """Longer than the longest pause between two attempts to store, in which nobody waits."""
@@ -56,7 +56,7 @@ class _Wait:
 
 class LockWatch:
     """Looks every second, from a thread of its own: says who holds storing up, and ends that session after
-    ``patience`` seconds without any storing in between. Its failures stop nothing.
+    ``timeout`` seconds without any storing in between. Its failures stop nothing.
 
     ``stored`` tells how often something was stored. ``look`` is the seconds between two looks.
     """
@@ -67,15 +67,15 @@ class LockWatch:
         settings: DatabaseSettings,
         stored: Callable[[], int],
         *,
-        patience: float = PATIENCE_SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
         look: float = LOOK_SECONDS,
     ) -> None:
         # What is looked at is not part of any transaction.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._settings = settings
         self._stored = stored
-        self._patience = patience
-        self._notice = min(NOTICE_SECONDS, patience / 2)
+        self._timeout = timeout
+        self._notice = min(NOTICE_SECONDS, timeout / 2)
         self._look_seconds = look
         self._progress = 0
         self._waits: dict[int, _Wait] = {}
@@ -130,15 +130,15 @@ class LockWatch:
         seconds = now - wait.since
         one = wait.blocker
         told = {"session": one.session, "user": one.user, "host": one.host, "seconds": round(seconds, 1)}
-        if seconds < self._patience:
-            wait.quiet_until = wait.since + self._patience
+        if seconds < self._timeout:
+            wait.quiet_until = wait.since + self._timeout
             log.warning("storing waits for a lock", **told, running=one.running)
         elif one.may_be_ended:
             end(one.session)
             log.warning("ended the session that storing waited for", **told, running=one.running)
             del self._waits[one.session]
         else:
-            wait.quiet_until = now + self._patience
+            wait.quiet_until = now + self._timeout
             log.warning("storing waits for a lock, and may not end who holds it", **told, running=one.running)
 
     def _failed(self, error: DBAPIError) -> None:

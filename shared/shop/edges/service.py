@@ -55,7 +55,7 @@ def serve(
         namespace=settings.namespace,
         group=rules.topic,
         instance=settings.instance,
-        own_topic=rules.topic,
+        output_topic=rules.topic,
         input_topics=rules.inputs,
         client=settings.kafka_login,
         logger=client_logger,

@@ -122,12 +122,12 @@ class BusinessSettings(MonitoredSettings):
     dedupe_limit: int = Field(
         10_000,
         ge=0,
-        description="own records in a partition after which such duplicates are no longer known",
+        description="output records in a partition after which such duplicates are no longer known",
     )
     hold_limit: int = Field(
         200_000,
         ge=100,
-        description="own records in a partition that an open entity may hold back offsets for",
+        description="output records in a partition that an open entity may hold back offsets for",
     )
     pending_limit: int = Field(
         100_000, ge=100, description="pending triggers above which the input partitions are paused"

@@ -1,6 +1,6 @@
 """The state of an assignment: the partitions held, what is known of them, and ``restore``, the one way to get there.
 
-A rebalance, an abort, a fatal error, fencing, a time-out of unknown outcome and a topic made anew all end it. It is
+A rebalance, an abort, a fatal error, fencing, a time-out of unknown outcome and a topic recreated all end it. It is
 dropped as a whole, and ``restore`` makes the next one from the log alone.
 """
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class AssignmentState:
     """All state of the loop that a restore drops. ``live``: the fold is complete and decisions may be made."""
 
-    own_topic: str
+    output_topic: str
     input_topics: tuple[str, ...]
     topics: Mapping[str, TopicState] = field(default_factory=dict)
     partitions: dict[int, Partition] = field(default_factory=dict)
@@ -44,13 +44,13 @@ class AssignmentState:
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
     hanging_aborted: bool = False
-    """Whether hanging transactions in the own topic were looked for."""
+    """Whether hanging transactions in the output topic were looked for."""
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
     project_failures: int = 0
     """How often it failed since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
-    """Per partition number: triggers in doubt, and the own end to read up to before they are judged."""
+    """Per partition number: triggers in doubt, and the output end to read up to before they are judged."""
     _ready: deque[tuple[Partition, Trigger]] = field(default_factory=deque)
     """What was due when it was scheduled: most of what is decided in a hurry, and a queue is cheaper than a heap."""
     _timers: list[tuple[float, int, Partition, Trigger]] = field(default_factory=list)
@@ -84,7 +84,7 @@ class AssignmentState:
 
     @property
     def missing(self) -> int:
-        """Own records to be read before anything may be decided."""
+        """Output records to be read before anything may be decided."""
         return sum(partition.missing for partition in self.partitions.values())
 
     @property
@@ -97,11 +97,11 @@ class AssignmentState:
         }
 
     @property
-    def own_places(self) -> list[TopicPartition]:
-        return [TopicPartition(self.own_topic, number) for number in self.partitions]
+    def output_partitions(self) -> list[TopicPartition]:
+        return [TopicPartition(self.output_topic, number) for number in self.partitions]
 
     @property
-    def input_places(self) -> list[TopicPartition]:
+    def input_partitions(self) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic in self.input_topics for number in self.partitions]
 
     @property
@@ -109,7 +109,7 @@ class AssignmentState:
         """The next offset to be read of every partition held."""
         found = {}
         for number, partition in list(self.partitions.items()):
-            found[TopicPartition(self.own_topic, number)] = partition.next
+            found[TopicPartition(self.output_topic, number)] = partition.next
             found |= {TopicPartition(topic, number): source.next for topic, source in partition.inputs.items()}
         return found
 
@@ -154,7 +154,7 @@ def restore(
     except UserError:
         now = source.topics(fresh=True)
         if any(now.get(topic) != state for topic, state in assignment.topics.items()):
-            raise Unavailable("a topic was made anew while its offsets were asked for") from None
+            raise Unavailable("a topic was recreated while its offsets were asked for") from None
         raise
     _say_doubts(starts)
     for number, start in starts.items():
@@ -162,8 +162,8 @@ def restore(
         assignment.partitions[number] = Partition(number, rules, limits, start, ends, assignment.schedule, refusals)
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(assignment.next)
-    source.pause(assignment.input_places)
-    log.info("reading the own topic", partitions=numbers, records=assignment.missing)
+    source.pause(assignment.input_partitions)
+    log.info("reading the output topic", partitions=numbers, records=assignment.missing)
     return assignment
 
 
@@ -174,14 +174,18 @@ def _broker_state(
     beginnings: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> BrokerState:
-    places = {topic: TopicPartition(topic, number) for topic in assignment.topics}
+    topic_partitions = {topic: TopicPartition(topic, number) for topic in assignment.topics}
     return BrokerState(
         number,
-        assignment.own_topic,
-        {topic: committed[place] for topic, place in places.items() if place in committed},
+        assignment.output_topic,
+        {
+            topic: committed[topic_partition]
+            for topic, topic_partition in topic_partitions.items()
+            if topic_partition in committed
+        },
         assignment.topics,
-        {topic: beginnings[place] for topic, place in places.items()},
-        {topic: ends[place] for topic, place in places.items()},
+        {topic: beginnings[topic_partition] for topic, topic_partition in topic_partitions.items()},
+        {topic: ends[topic_partition] for topic, topic_partition in topic_partitions.items()},
     )
 
 
@@ -199,7 +203,7 @@ def _say_doubts(starts: Mapping[int, Start]) -> None:
 def _numbers(source: Log, assignment: AssignmentState) -> list[int] | None:
     """The partition numbers that are ours in all topics; None while it is not safe to act on any."""
     topics = source.topics(fresh=True)
-    needed = (assignment.own_topic, *assignment.input_topics)
+    needed = (assignment.output_topic, *assignment.input_topics)
     counts = {topic: topics[topic].partitions if topic in topics else 0 for topic in needed}
     if len(set(counts.values())) > 1 or 0 in counts.values():
         source.start({})
@@ -209,6 +213,6 @@ def _numbers(source: Log, assignment: AssignmentState) -> list[int] | None:
     assigned = source.assignment()
     return [
         number
-        for number in range(counts[assignment.own_topic])
+        for number in range(counts[assignment.output_topic])
         if all(TopicPartition(topic, number) in assigned for topic in needed)
     ]

@@ -47,7 +47,7 @@ class Checkpoint:
 
     def without_claim(self) -> dict[TopicPartition, Committed]:
         """The offsets alone, from which nobody will go on: for a transaction that has to name them."""
-        return {place: Committed(one.offset) for place, one in self.committed().items()}
+        return {topic_partition: Committed(one.offset) for topic_partition, one in self.committed().items()}
 
     def __str__(self) -> str:
         positions = (f"{topic}:{topic_id}:{offset}" for topic, (topic_id, offset) in sorted(self.positions.items()))
@@ -111,7 +111,7 @@ def start_of(broker: BrokerState, accept_loss: bool) -> Start:
         if broker.topics[topic].topic_id != position.topic_id
     }
     for topic in sorted(recreated):
-        log.error("topic was made anew: reading it from its start", topic=topic, partition=broker.partition)
+        log.error("topic was recreated: reading it from its start", topic=topic, partition=broker.partition)
     # What lies in an input that was recreated may have been done long ago, so all proof there is has to be read.
     from_beginning = recreated | ({broker.output} if recreated else set())
     moved = [

@@ -18,7 +18,7 @@ class Entity:
     value: bytes = b""
     reached_at: float = 0.0
     offset: int | None = None
-    """Where its latest event lies in the own partition; None until it has been read back."""
+    """Where its latest event lies in the output partition; None until it has been read back."""
     published: tuple[bytes, ...] = ()
     """Its events that were decided here and have not been read back yet, oldest first."""
     open: bool = True
@@ -30,7 +30,7 @@ class Entity:
 
 @dataclass(slots=True, eq=False)
 class Trigger:
-    """An event that asks for a transition; pending until it is closed. Without ``input`` it is an own event."""
+    """An event that asks for a transition; pending until it is closed. Without ``input`` it is an output event."""
 
     entity: Entity
     needs: StrEnum | None
@@ -39,7 +39,7 @@ class Trigger:
     record: Record | None = None
     event: Event | None = None
     input: "Input | None" = None
-    own_floor: int = 0
+    output_floor: int = 0
     closed: bool = False
 
 
@@ -60,8 +60,8 @@ class Input:
 
 
 Held = tuple[int, float, Entity]
-"""Offset, time stamp and entity of an own record that was the latest of its entity when it was read. There is one for
-each event: a NamedTuple takes six times as long to make."""
+"""Offset, time stamp and entity of an output record that was the latest of its entity when it was read. There is one
+for each event: a NamedTuple takes six times as long to make."""
 
 
 Verdict = Literal["ready", "done", "early", "doubtful", "illegal"]

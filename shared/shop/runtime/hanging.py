@@ -15,7 +15,7 @@ NOTHING = "-"
 
 
 class HangingTransaction(NamedTuple):
-    """The part of an own partition that readers do not get, and the checksum of the last event published before
+    """The part of an output partition that readers do not get, and the checksum of the last event published before
     it."""
 
     start: int

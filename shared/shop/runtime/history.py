@@ -1,4 +1,4 @@
-"""The own records that are still needed, in log order, and what is known of the entities they are of."""
+"""The output records that are still needed, in log order, and what is known of the entities they are of."""
 
 from collections import deque
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ class Record(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A message for the own topic."""
+    """A message for the output topic."""
 
     partition: int
     key: str
@@ -71,7 +71,7 @@ class CommittedTransaction(NamedTuple):
 
 
 class TopicState(NamedTuple):
-    """A topic as the broker describes it now. A topic that was deleted and made anew has another id."""
+    """A topic as the broker describes it now. A topic that was deleted and recreated has another id."""
 
     topic_id: str
     partitions: int
@@ -80,8 +80,8 @@ class TopicState(NamedTuple):
 class Log(Protocol):
     """Every call may block for a bounded time (seconds) and may raise Unavailable or UserError."""
 
-    def poll(self, most: int, patience: float) -> Batch:
-        """Up to ``most`` records, waiting at most ``patience`` seconds for the first."""
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        """Up to ``max_records`` records, waiting at most ``timeout`` seconds for the first."""
 
     def assignment(self) -> frozenset[TopicPartition]:
         """What the group has given to this member."""
@@ -114,7 +114,7 @@ class Log(Protocol):
         """The reverse of ``pause``."""
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        """Begins to publish all messages to the own topic and to store all offsets, or neither. The messages are
+        """Begins to publish all messages to the output topic and to store all offsets, or neither. The messages are
         taken one by one before this returns, and the offsets are asked for after the last of them.
 
         Raises TransactionFailed when that failed already; ``init_transactions`` must follow then. Else
@@ -122,8 +122,8 @@ class Log(Protocol):
         """
 
     def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
-        """Aborts the hanging transactions of this slot in these partitions of the own topic, unless their offsets are
-        committed. Those of anybody else stay as they are."""
+        """Aborts the hanging transactions of this slot in these partitions of the output topic, unless their offsets
+        are committed. Those of anybody else stay as they are."""
 
     def await_commit(self) -> CommittedTransaction | None:
         """Waits for the transaction that ``transact`` has begun; None when there is none.

@@ -41,17 +41,17 @@ class Source(Protocol):
     """Where new entities come from, in a service that opens them itself."""
 
     def arrivals(
-        self, elapsed: float, now: datetime, held: Sequence[int], partitions: int, most: int
+        self, elapsed: float, now: datetime, held: Sequence[int], partitions: int, max_entities: int
     ) -> Sequence[tuple[int, Event]]:
         """The first events of the entities born by ``elapsed`` seconds, with the partition of ``held`` that each
-        one's key hashes to; ``partitions`` is the number of all, ``most`` the number of entities at most."""
+        one's key hashes to; ``partitions`` is the number of all, ``max_entities`` the number of entities at most."""
 
     def next_arrival(self) -> float | None:
         """The elapsed seconds at which the next one is due; None when there is none."""
 
 
 class Projection(Protocol):
-    """A table that shows the fold of the own topic."""
+    """A table that shows the fold of the output topic."""
 
     def wait_until_ready(self, stop: Callable[[], bool]) -> None:
         """Blocks until its database answers, or ``stop`` says so. Raises UserError for what a person has to mend."""
@@ -79,14 +79,14 @@ class Processor:
         self.transaction_seconds = 0.0
         self._log = source_log
         self._rules = rules
-        self._own_topic = rules.topic
+        self._output_topic = rules.topic
         self._clock = clock
         self._limits = limits
         self._source = source
         self._projection = projection
         self._accept_loss = accept_loss
         self._heartbeat = heartbeat
-        self._most_events = limits.transaction_events
+        self._max_events = limits.transaction_events
         self._refusals = Refusals(self.counts)
         self._topics: Mapping[str, TopicState] = {}
         self._failures = 0
@@ -129,7 +129,7 @@ class Processor:
         self._guarded(self._step)
 
     def _step(self) -> None:
-        batch = self._log.poll(POLL_RECORDS, self._patience())
+        batch = self._log.poll(POLL_RECORDS, self._poll_timeout())
         unix, elapsed = self._clock.unix(), self._clock.elapsed()
         if self._restore_at is None and (batch.reassigned or self._topics_changed()):
             self._restore_later(elapsed + self._pause(elapsed, first=0.0))
@@ -157,10 +157,10 @@ class Processor:
         partition = self._assignment.partitions.get(record.partition)
         if partition is None:
             return
-        if record.topic != self._own_topic:
+        if record.topic != self._output_topic:
             partition.read_input(record, unix, elapsed)
         else:
-            entity = partition.read_own(record, unix, elapsed)
+            entity = partition.read_output(record, unix, elapsed)
             if entity is not None and self._projection is not None:
                 self._assignment.unprojected.append((record, entity))
 
@@ -177,8 +177,8 @@ class Processor:
             self._commit([])
 
     def _decide(self, unix: float, elapsed: float) -> Iterator[Outgoing]:
-        """Decides what is due, ``_most_events`` at most, one event at a time as the transaction takes them."""
-        assignment, room = self._assignment, self._most_events
+        """Decides what is due, ``_max_events`` at most, one event at a time as the transaction takes them."""
+        assignment, room = self._assignment, self._max_events
         while room and (due := assignment.due(elapsed)) is not None:
             partition, trigger = due
             event = partition.fire(trigger, unix, elapsed)
@@ -194,17 +194,17 @@ class Processor:
     def _admit(self, unix: float, elapsed: float) -> None:
         """Takes in who arrived, while the broker commits what was decided before."""
         assignment = self._assignment
-        room = self._most_events - len(assignment.arrived)
+        room = self._max_events - len(assignment.arrived)
         if self._source is not None and room > 0:
-            total = assignment.topics[self._own_topic].partitions
+            total = assignment.topics[self._output_topic].partitions
             assignment.arrived += self._source.arrivals(
                 elapsed, timestamp(unix), sorted(assignment.partitions), total, room
             )
 
     def _commit(self, messages: Iterable[Outgoing]) -> None:
         """One transaction: the events, and the offset of every partition held, so that a member that lost its
-        place is fenced (an empty list of offsets would pass). The events travel while further ones are decided, and
-        the next batch is read while the broker commits."""
+        topic_partition is fenced (an empty list of offsets would pass). The events travel while further ones are
+        decided, and the next batch is read while the broker commits."""
         assignment = self._assignment
         if not messages and assignment.offsets() == assignment.stored:
             return
@@ -222,7 +222,7 @@ class Processor:
         self.counts["published"] += done.events
         self.transaction_seconds += done.seconds
         if done.events:
-            self._most_events = min(self._limits.transaction_events, self._most_events + SMALLEST_TRANSACTION)
+            self._max_events = min(self._limits.transaction_events, self._max_events + SMALLEST_TRANSACTION)
             took = round(done.seconds * 1000, 1)
             log.info("committed", events=done.events, milliseconds=took, pending=self._assignment.pending)
 
@@ -249,7 +249,7 @@ class Processor:
         self._stall = (elapsed, assignment.missing)
 
     def _is_live(self, unix: float, elapsed: float) -> bool:
-        """Step 5 of the restore: nothing is decided before every own partition has been read up to its mark."""
+        """Step 5 of the restore: nothing is decided before every output partition has been read up to its mark."""
         assignment = self._assignment
         if assignment.live or not assignment.partitions:
             return assignment.live
@@ -258,7 +258,7 @@ class Processor:
             return False
         for partition in assignment.partitions.values():
             partition.go_live(unix, elapsed)
-        self._log.resume(assignment.input_places)
+        self._log.resume(assignment.input_partitions)
         assignment.live = True
         log.info("caught up", partitions=sorted(assignment.partitions), open_entities=self.open_entities)
         return True
@@ -273,7 +273,7 @@ class Processor:
         elif elapsed - since >= STALLED_SECONDS:
             self._stall = (elapsed, missing)
             log.error(
-                "no progress in reading the own topic: is a transaction of somebody else open in it?",
+                "no progress in reading the output topic: is a transaction of somebody else open in it?",
                 topic=self._rules.topic,
                 records_missing=missing,
                 partitions=[number for number, one in assignment.partitions.items() if one.missing],
@@ -290,9 +290,9 @@ class Processor:
             action(*arguments)
         except (TransactionFailed, Unavailable) as error:
             elapsed = self._clock.elapsed()
-            if isinstance(error, TransactionTimedOut) and self._most_events > SMALLEST_TRANSACTION:
+            if isinstance(error, TransactionTimedOut) and self._max_events > SMALLEST_TRANSACTION:
                 # The next one is smaller, so the reason does not repeat itself.
-                self._most_events, pause = max(SMALLEST_TRANSACTION, self._most_events // 2), FIRST_PAUSE
+                self._max_events, pause = max(SMALLEST_TRANSACTION, self._max_events // 2), FIRST_PAUSE
             else:
                 pause = self._pause(elapsed)
             self.counts["restores"] += 1
@@ -323,8 +323,8 @@ class Processor:
             self._projection.apply(assignment.unprojected)
         except Unavailable as error:
             if assignment.project_at is None:
-                self._log.pause(assignment.own_places)
-                self._log.pause(assignment.input_places)
+                self._log.pause(assignment.output_partitions)
+                self._log.pause(assignment.input_partitions)
             pause = min(LONGEST_DATABASE_PAUSE, FIRST_DATABASE_PAUSE * 2.0**assignment.project_failures)
             assignment.project_failures = min(assignment.project_failures + 1, 10)
             assignment.project_at = elapsed + pause
@@ -333,13 +333,13 @@ class Processor:
         assignment.unprojected, assignment.project_failures = [], 0
         if assignment.project_at is not None:
             assignment.project_at = None
-            self._log.resume(assignment.own_places)
+            self._log.resume(assignment.output_partitions)
             if assignment.live and not assignment.pushed_back:
-                self._log.resume(assignment.input_places)
+                self._log.resume(assignment.input_partitions)
         return True
 
     def _resolve_doubts(self, elapsed: float) -> None:
-        """A trigger whose entity may lie in own records that are not read yet waits for the own partition's end
+        """A trigger whose entity may lie in output records that are not read yet waits for the output partition's end
         as of now; one question to the broker settles all that are in doubt."""
         assignment = self._assignment
         for number, (mark, triggers) in list(assignment.doubted.items()):
@@ -351,19 +351,19 @@ class Processor:
         ]
         if in_doubt:
             marks = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
-            for place, mark in marks.items():
-                partition = assignment.partitions[place.partition]
-                assignment.doubted[place.partition], partition.doubts = (mark, partition.doubts), []
+            for topic_partition, mark in marks.items():
+                partition = assignment.partitions[topic_partition.partition]
+                assignment.doubted[topic_partition.partition], partition.doubts = (mark, partition.doubts), []
 
     def _push_back(self) -> None:
-        """Pauses the inputs, never the own topic, above ``pending_limit``; goes on below half of it."""
+        """Pauses the inputs, never the output topic, above ``pending_limit``; goes on below half of it."""
         assignment = self._assignment
         if not assignment.pushed_back and assignment.pending > self._limits.pending_limit:
-            self._log.pause(assignment.input_places)
+            self._log.pause(assignment.input_partitions)
             assignment.pushed_back = True
             log.warning("inputs paused", pending=assignment.pending)
         elif assignment.pushed_back and assignment.pending < self._limits.pending_limit / 2:
-            self._log.resume(assignment.input_places)
+            self._log.resume(assignment.input_partitions)
             assignment.pushed_back = False
             log.info("inputs resumed", pending=assignment.pending)
 
@@ -380,7 +380,7 @@ class Processor:
         self._reported = (elapsed, self.counts.copy())
         log.info("at work", **rates, pending=self._assignment.pending)
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         """How long the next poll may wait: until something is due, and never long."""
         elapsed = self._clock.elapsed()
         wake = elapsed + POLL_SECONDS

@@ -1,4 +1,4 @@
-"""The state of one partition number: the fold of the own topic, the triggers that wait, and the offsets that hold.
+"""The state of one partition number: the fold of the output topic, the triggers that wait, and the offsets that hold.
 
 No I/O and no clock here: records go in, decisions and offsets come out. Everything is forgotten at a restore and
 read again, so nothing in this module is ever undone.
@@ -52,9 +52,9 @@ class Partition:
         self._rules = rules
         self._lifecycle = rules.lifecycle
         self._limits = limits
-        self._own_start = self.next
-        self._own_mark = ends[rules.topic]
-        self._own_end = -1
+        self._output_start = self.next
+        self._restore_target = ends[rules.topic]
+        self._output_end = -1
         self._published: str | bytes = start.published
         self._proof_begins = -math.inf if start.is_proved else math.inf
         self._schedule = schedule
@@ -67,8 +67,8 @@ class Partition:
 
     # ---- reading -------------------------------------------------------------------------------------------
 
-    def read_own(self, record: Record, unix: float, elapsed: float) -> Entity | None:
-        """Folds a record of the own topic; the entity when the record is its latest event, else None."""
+    def read_output(self, record: Record, unix: float, elapsed: float) -> Entity | None:
+        """Folds a record of the output topic; the entity when the record is its latest event, else None."""
         self.next = record.offset + 1
         if self._proof_begins == math.inf:
             self._proof_begins = record.timestamp
@@ -112,7 +112,9 @@ class Partition:
             return
         entity_id = transition.entity_id
         if self._may_be_done(record, source, entity_id):
-            reason = f"it is older than what the own topic still holds, so nothing proves that {entity_id} is undone"
+            reason = (
+                f"it is older than what the output topic still holds, so nothing proves that {entity_id} is undone"
+            )
             self._refusals.refuse("unproved", record, reason)
             return
         entity = self._entities.get(entity_id) or self._history.known(entity_id)
@@ -124,19 +126,19 @@ class Partition:
             record,
             event,
             source,
-            # What proves a trigger done that a predecessor may have handled lies somewhere above the own start.
-            self._own_start if record.offset < source.restore_target else self.next,
+            # What proves a trigger done that a predecessor may have handled lies somewhere above the output start.
+            self._output_start if record.offset < source.restore_target else self.next,
         )
         source.pending.append(trigger)
         entity.triggers += 1
         self.pending += 1
-        self._place(trigger, elapsed)
+        self._dispatch(trigger, elapsed)
 
     def read_end(self, topic: str, offset: int) -> None:
         """Notes that everything below ``offset`` was read; it may lie beyond the last record's (a transaction's
         marker has an offset of its own)."""
         if topic == self._rules.topic:
-            self.next = self._own_end = max(self.next, offset)
+            self.next = self._output_end = max(self.next, offset)
         else:
             source = self.inputs[topic]
             source.next, source.at_end = max(source.next, offset), True
@@ -145,13 +147,13 @@ class Partition:
 
     @property
     def missing(self) -> int:
-        """How many offsets of the own partition are still to be read before anything may be decided."""
-        return max(0, self._own_mark - self.next)
+        """How many offsets of the output partition are still to be read before anything may be decided."""
+        return max(0, self._restore_target - self.next)
 
     @property
     def is_held_up(self) -> bool:
         """Whether something is missing although everything was read that is given to readers now."""
-        return self.missing > 0 and self._own_end == self.next
+        return self.missing > 0 and self._output_end == self.next
 
     def go_live(self, unix: float, elapsed: float) -> None:
         """Re-arms every open entity where it stood; from here on records lead to decisions."""
@@ -168,7 +170,7 @@ class Partition:
         entity.scheduled -= 1
         if self._judge(trigger) != "ready":
             if trigger.input is not None:
-                self._place(trigger, elapsed)
+                self._dispatch(trigger, elapsed)
             self._reconsider(entity, elapsed)
             return None
         cause: Event | None = None
@@ -201,10 +203,10 @@ class Partition:
         return Outgoing(self.number, entity.id, value)
 
     def resolve(self, doubts: list[Trigger], elapsed: float) -> None:
-        """Judges doubtful triggers once more, now that the own partition has been read up to where it ended after
+        """Judges doubtful triggers once more, now that the output partition has been read up to where it ended after
         they came: what its entity has not reached by now, it never will."""
         for trigger in doubts:
-            self._place(trigger, elapsed, final=True)
+            self._dispatch(trigger, elapsed, final=True)
 
     def offsets(self) -> Iterator[tuple[str, int]]:
         """The offset to store for each topic: whatever can be read again from there on is not finished, and what
@@ -250,7 +252,7 @@ class Partition:
         return transition is not None and transition.becomes is None
 
     def _may_be_done(self, record: Record, source: Input, entity_id: str) -> bool:
-        """Whether the own event that would prove a trigger done may be gone from the topic."""
+        """Whether the output event that would prove a trigger done may be gone from the topic."""
         return (
             record.timestamp <= self._proof_begins
             and record.offset < source.restore_target
@@ -274,7 +276,7 @@ class Partition:
         if entity.waiting:
             waiting, entity.waiting = entity.waiting, []
             for trigger in waiting:
-                self._place(trigger, elapsed)
+                self._dispatch(trigger, elapsed)
 
     def _judge(self, trigger: Trigger) -> Verdict:
         status = trigger.entity.status
@@ -286,7 +288,7 @@ class Partition:
             return "early" if trigger.entity.scheduled else "doubtful"
         return "illegal"
 
-    def _place(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
+    def _dispatch(self, trigger: Trigger, elapsed: float, final: bool = False) -> None:
         verdict = self._judge(trigger)
         if verdict != "ready" or trigger.due - elapsed > KEPT_SECONDS:
             trigger.event = None
@@ -314,14 +316,14 @@ class Partition:
             self._entities.pop(entity.id, None)
 
     def _floor(self) -> int:
-        """The own offset from which on a record may prove done a trigger that can be read again."""
+        """The output offset from which on a record may prove done a trigger that can be read again."""
         floor = self.next
         for source in self.inputs.values():
             first = source.first_pending()
             if first is not None:
-                floor = min(floor, first.own_floor)
+                floor = min(floor, first.output_floor)
             elif source.next < source.restore_target:
-                floor = self._own_start
+                floor = self._output_start
         return floor
 
     def _horizon(self) -> float:

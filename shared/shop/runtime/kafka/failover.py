@@ -38,7 +38,7 @@ def keep_informed(admin: AdminClient, topic: str, address: str) -> None:
         raise Unavailable(f"Kafka at {address}: topics: {failure.args[0].str()}") from None
 
 
-def told(offset: int) -> int:
+def checked_offset(offset: int) -> int:
     """An offset that the broker has told. Raises Unavailable for one below 0: that is librdkafka's own, which it
     gives as an answer without an error where the leader of the partition goes while it asks."""
     if offset < 0:
@@ -49,11 +49,11 @@ def told(offset: int) -> int:
 def is_whole(given: Iterable[ck.TopicPartition], topics: Iterable[str]) -> bool:
     """Whether a member was given the same partitions of each of its topics. A static one that comes back is given
     what it had before (KIP-345), which may be from when a topic was missing, and nobody would give it the rest."""
-    places = {(one.topic, one.partition) for one in given}
-    return places == {(topic, number) for topic in topics for _, number in places}
+    topic_partitions = {(one.topic, one.partition) for one in given}
+    return topic_partitions == {(topic, number) for topic in topics for _, number in topic_partitions}
 
 
-def made_anew(known: Mapping[str, str], now: Mapping[str, str]) -> bool:
+def recreated(known: Mapping[str, str], now: Mapping[str, str]) -> bool:
     """Whether a topic has another id than a client knows. Only a new client reads or writes it. Seen: the epochs of
     its leaders begin anew, and librdkafka takes them for old news. The client has to leave the group first: else the
     next one is given what this one had, perhaps while a topic was missing."""

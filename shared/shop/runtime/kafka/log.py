@@ -9,7 +9,7 @@ import structlog
 
 from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.hanging import HangingTransaction, may_be_aborted
-from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, made_anew
+from shop.runtime.kafka.failover import JOIN_SECONDS, is_whole, leave, leave_behind, recreated
 from shop.runtime.kafka.options import MASKED, KafkaOptions
 from shop.runtime.kafka.producer import TransactionalProducer
 from shop.runtime.kafka.topics import Topics
@@ -58,7 +58,7 @@ class KafkaLog:
         self._fenced_at = float("-inf")
         self._topic_ids: dict[str, str] = {}
         self._hanging: list[int] = []
-        """Own partitions that may hold a hanging transaction of this slot."""
+        """Output partitions that may hold a hanging transaction of this slot."""
         self._joining_since: float | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class KafkaLog:
         return self._consumer
 
     def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        self._assignment = frozenset(map(self._options.place, partitions))
+        self._assignment = frozenset(map(self._options.topic_partition, partitions))
         self._reassigned = True
         whole = is_whole(partitions, self._options.topics)
         self._joining_since = None if whole else (self._joining_since or time.monotonic())
@@ -107,19 +107,19 @@ class KafkaLog:
         _unpause(consumer)
         consumer.unassign()
 
-    def _join_anew(self, reason: str) -> None:
+    def _rejoin(self, reason: str) -> None:
         """Leaves a consumer behind that does not answer; the next call makes another one."""
-        log.warning("joining the group anew", reason=reason, instance=self._options.instance)
+        log.warning("rejoining the group", reason=reason, instance=self._options.instance)
         if self._consumer is not None:
             leave_behind(self._consumer)
         self._consumer, self._assignment, self._reassigned = None, frozenset(), True
 
     # ---- reading -------------------------------------------------------------------------------------------
 
-    def poll(self, most: int, patience: float) -> Batch:
+    def poll(self, max_records: int, timeout: float) -> Batch:
         records: list[Record] = []
         ends: list[End] = []
-        for message in self._received(most, patience):
+        for message in self._received(max_records, timeout):
             error = message.error()
             if error is None:
                 records.append(
@@ -140,14 +140,14 @@ class KafkaLog:
         reassigned, self._reassigned = self._reassigned, False
         return Batch(records, ends, reassigned)
 
-    def _received(self, most: int, patience: float) -> list[ck.Message]:
+    def _received(self, max_records: int, timeout: float) -> list[ck.Message]:
         if self._joining_since is not None and time.monotonic() - self._joining_since > JOIN_SECONDS:
             if self._consumer is not None and self._assignment:
                 leave(self._consumer)
-            self._join_anew(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
+            self._rejoin(f"no partitions were given, or not of all topics, for {JOIN_SECONDS:.0f} s")
         # consume() would wait its whole time-out, so the first message is polled for.
-        first = self._asked(lambda member: member.poll(patience))
-        return [] if first is None else [first, *self._asked(lambda member: member.consume(most - 1, 0))]
+        first = self._asked(lambda member: member.poll(timeout))
+        return [] if first is None else [first, *self._asked(lambda member: member.consume(max_records - 1, 0))]
 
     def _asked(self, call: Callable[[ck.Consumer], Answer]) -> Answer:
         """What the consumer answers. Any of its calls may be the one that tells of a fatal error."""
@@ -166,7 +166,7 @@ class KafkaLog:
             raise Unavailable(f"an offset is not in the topic any more: {error.str()}")
         log.warning("consumer error", error=error.str())
         if error.code() == ck.KafkaError._TIMED_OUT:
-            self._join_anew("the coordinator of the group does not answer")
+            self._rejoin("the coordinator of the group does not answer")
 
     def _fenced(self, reason: str) -> Exception:
         """A consumer with a fatal error is of no more use: it was fenced. The first time that may be our own late
@@ -183,7 +183,7 @@ class KafkaLog:
         return Unavailable(f"the consumer failed: {reason}")
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
-        theirs = [self._options.theirs(place, offset) for place, offset in offsets.items()]
+        theirs = [self._options.theirs(topic_partition, offset) for topic_partition, offset in offsets.items()]
         self._asked(_unpause)
         self._asked(lambda member: member.assign(theirs))
 
@@ -206,11 +206,11 @@ class KafkaLog:
     def _expect(self, states: Mapping[str, TopicState]) -> None:
         """Leaves consumer and producer behind where a topic is another one than they know."""
         ids = {topic: state.topic_id for topic, state in states.items()}
-        if made_anew(self._topic_ids, ids):
+        if recreated(self._topic_ids, ids):
             self._producer.give_up()
             if self._consumer is not None:
                 leave(self._consumer)
-            self._join_anew("a topic was made anew")
+            self._rejoin("a topic was recreated")
         self._topic_ids |= ids
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -235,7 +235,9 @@ class KafkaLog:
                 at = f"{one.topic}/{one.partition}"
                 raise Unavailable(f"Kafka at {self._options.bootstrap}: stored offset of {at}: {one.error.str()}")
         return {
-            self._options.place(one): Committed(one.offset, one.metadata or "") for one in answers if one.offset >= 0
+            self._options.topic_partition(one): Committed(one.offset, one.metadata or "")
+            for one in answers
+            if one.offset >= 0
         }
 
     # ---- writing -------------------------------------------------------------------------------------------
@@ -250,13 +252,13 @@ class KafkaLog:
     def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
         abortable = []
         for number, (start, end, published) in hanging.items():
-            place = TopicPartition(self._options.own_topic, number)
-            if may_be_aborted(published, self._uncommitted.values(place, start, end)):
+            topic_partition = TopicPartition(self._options.output_topic, number)
+            if may_be_aborted(published, self._uncommitted.values(topic_partition, start, end)):
                 abortable.append(number)
             else:
                 log.error(
                     "a hanging transaction cannot be aborted: its offsets may be committed",
-                    **place._asdict(),
+                    **topic_partition._asdict(),
                     offset=start,
                 )
         if abortable:
@@ -264,8 +266,8 @@ class KafkaLog:
             self._producer.abort_hanging(abortable, member)
 
     def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        # Not when the records are flushed: a member that has lost its partitions by then and has joined
-        # anew would store their offsets under its new generation. And the answer would wait for a poll under way.
+        # Not when the records are flushed: a member that has lost its partitions by then and has rejoined would store
+        # their offsets under its new generation. And the answer would wait for a poll under way.
         member = self._asked(lambda consumer: consumer.consumer_group_metadata())
         self._producer.transact(messages, offsets, member)
 

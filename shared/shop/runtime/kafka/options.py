@@ -15,8 +15,8 @@ TRANSACTION_SECONDS = 10
 
 MASKED = (AttributeError, SystemError)
 """What the exception of a fatal client error may turn into: confluent-kafka 2.16 leaves it pending (``error_cb``)
-while it calls the logger, and Python's attribute look-up fails by that. Seen in flush() after a topic was made
-anew."""
+while it calls the logger, and Python's attribute look-up fails by that. Seen in flush() after a topic was
+recreated."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class KafkaOptions:
     namespace: str
     group: str
     instance: str
-    own_topic: str
+    output_topic: str
     input_topics: tuple[str, ...]
     client: Mapping[str, str]
     logger: logging.Logger
@@ -36,7 +36,7 @@ class KafkaOptions:
     @property
     def topics(self) -> list[str]:
         """The broker's names of all topics, the own one first."""
-        return [self.namespace + topic for topic in (self.own_topic, *self.input_topics)]
+        return [self.namespace + topic for topic in (self.output_topic, *self.input_topics)]
 
     @property
     def slot(self) -> str:
@@ -47,13 +47,15 @@ class KafkaOptions:
         """The runtime's name of a topic of the broker."""
         return topic[len(self.namespace) :]
 
-    def place(self, theirs: ck.TopicPartition) -> TopicPartition:
+    def topic_partition(self, theirs: ck.TopicPartition) -> TopicPartition:
         """The runtime's name of a partition of the broker."""
         return TopicPartition(self.ours(theirs.topic), theirs.partition)
 
-    def theirs(self, place: TopicPartition, offset: int = ck.OFFSET_INVALID, metadata: str = "") -> ck.TopicPartition:
-        """The reverse of ``place``."""
-        return ck.TopicPartition(self.namespace + place.topic, place.partition, offset, metadata)
+    def theirs(
+        self, topic_partition: TopicPartition, offset: int = ck.OFFSET_INVALID, metadata: str = ""
+    ) -> ck.TopicPartition:
+        """The reverse of ``topic_partition``."""
+        return ck.TopicPartition(self.namespace + topic_partition.topic, topic_partition.partition, offset, metadata)
 
     def common(self) -> dict[str, Any]:
         """What all clients share."""

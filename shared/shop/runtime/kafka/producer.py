@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class TransactionalProducer:
-    """Publishes to the own topic and stores the group's offsets, both or neither (KIP-98, KIP-447)."""
+    """Publishes to the output topic and stores the group's offsets, both or neither (KIP-98, KIP-447)."""
 
     def __init__(self, options: KafkaOptions, producer: Callable[[dict[str, Any]], ck.Producer]) -> None:
         self._options = options
@@ -67,13 +67,13 @@ class TransactionalProducer:
         self._failed = True
 
     def abort_hanging(self, partitions: Iterable[int], member: object) -> None:
-        """Aborts the hanging transaction of this slot in these partitions of the own topic and of the group's
+        """Aborts the hanging transaction of this slot in these partitions of the output topic and of the group's
         offsets: the end marker of the next transaction ends it, too, and that one is aborted.
 
         Blocks for three times ``REPLY_SECONDS`` at most; raises Unavailable.
         """
         assert self._producer is not None, "init_transactions comes first"
-        producer, own = self._producer, self._options.own_topic
+        producer, own = self._producer, self._options.output_topic
         anything = self._options.theirs(TopicPartition(own, 0), 0)
 
         def abort() -> None:
@@ -110,7 +110,10 @@ class TransactionalProducer:
             producer.begin_transaction()
             events = self._produce(producer, messages)
         decided = offsets()
-        stored = [self._options.theirs(place, one.offset, one.metadata) for place, one in decided.items()]
+        stored = [
+            self._options.theirs(topic_partition, one.offset, one.metadata)
+            for topic_partition, one in decided.items()
+        ]
 
         def finish() -> CommittedTransaction:
             if _served(lambda: producer.flush(REPLY_SECONDS)):

@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import REPLY_SECONDS, SPREAD_SECONDS, keep_informed, told
+from shop.runtime.kafka.failover import REPLY_SECONDS, SPREAD_SECONDS, checked_offset, keep_informed
 from shop.runtime.kafka.login import READ, WRITE, Login
 from shop.runtime.kafka.options import KafkaOptions
 from shop.runtime.kafka.topic_state import topic_state
@@ -123,15 +123,17 @@ class Topics:
         return states
 
     def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
-        asked = {self._options.theirs(place): spec for place in partitions}
+        asked = {self._options.theirs(topic_partition): spec for topic_partition in partitions}
         if not asked:
             return {}
         # Uncommitted: what hides behind an open transaction counts.
         level = ck.IsolationLevel.READ_UNCOMMITTED
         answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
         return {
-            self._options.place(place): told(self._answer(future, "ends of the partitions").offset)
-            for place, future in answers.items()
+            self._options.topic_partition(topic_partition): checked_offset(
+                self._answer(future, "ends of the partitions").offset
+            )
+            for topic_partition, future in answers.items()
         }
 
     def _answer(self, future: "Future[Any]", what: str, missing: int | None = None) -> Any:

@@ -31,12 +31,12 @@ class Uncommitted:
             leave_behind(asker)
         return True
 
-    def values(self, place: TopicPartition, start: int, end: int) -> list[bytes]:
+    def values(self, topic_partition: TopicPartition, start: int, end: int) -> list[bytes]:
         """All records of the part of a partition that begins at ``start`` and ends before ``end``. Raises
         Unavailable."""
         asker = self._asker()
         try:
-            asker.assign([self._options.theirs(place, start)])
+            asker.assign([self._options.theirs(topic_partition, start)])
             return [message.value() or b"" for message in self._until(asker, end)]
         except ck.KafkaException as failure:
             raise Unavailable(f"Kafka at {self._options.bootstrap}: {failure.args[0].str()}") from None
