@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 COMPLAINTS = {"warning", "error", "critical"}
-ONCE_OF_EACH = (" message ignored", "dead letter", "entity let go: it waited too long")
+ONCE_OF_EACH = (" message ignored", "dead letter", "entity abandoned: it waited too long")
 """How that ends which is said once of each message or entity, as it should be."""
 WINDOW_SECONDS = 10.0
 MOST = 8

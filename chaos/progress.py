@@ -30,7 +30,7 @@ class Stall(NamedTuple):
     seconds: float
 
 
-class Progress:
+class ProgressRecord:
     """A publishing service gets on in a partition when it publishes there, analytics when it stores something of it.
 
     Times are in seconds since 1970.

@@ -11,7 +11,7 @@ import confluent_kafka as ck
 
 from chaos.chains import LETTERS, Chains
 from chaos.injections import HEADER, Coordinates, Injections
-from chaos.progress import Progress, TopicPartition
+from chaos.progress import ProgressRecord, TopicPartition
 
 SAMPLE_EVERY = 20
 SAMPLES = 400
@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 class Record:
     """Reads in a thread of its own, from ``start`` to ``close``."""
 
-    def __init__(self, bootstrap: str, partitions: int, injections: Injections, progress: Progress) -> None:
+    def __init__(self, bootstrap: str, partitions: int, injections: Injections, progress: ProgressRecord) -> None:
         self.chains = Chains()
         self.rows: Counter[str] = Counter()
         """Per topic: messages that must have a row."""

@@ -20,10 +20,10 @@ from confluent_kafka.admin import AdminClient
 from chaos.disk import SmallDisk
 from chaos.injections import Injections
 from chaos.instances import Instance
-from chaos.progress import Progress, TopicPartition
+from chaos.progress import ProgressRecord, TopicPartition
 from chaos.proxy import Proxy
 from chaos.record import Record, silent
-from chaos.tables import Tables
+from chaos.tables import TableWatch
 from local import commands
 from local.kafka import ADMIN_PASSWORD, Kafka
 from local.mariadb import MariaDB
@@ -79,9 +79,9 @@ class Stage:
         self.to_mariadb = Proxy(free_port(), self.mariadb.port)
         _advertise(self.kafka, inside, self.to_kafka.port)
         self.injections = Injections()
-        self.progress = Progress(PLACES)
+        self.progress = ProgressRecord(PLACES)
         self.record = Record(self.kafka.bootstrap, PARTITIONS, self.injections, self.progress)
-        self.tables = Tables(self.mariadb.port, self.progress)
+        self.tables = TableWatch(self.mariadb.port, self.progress)
         self.instances: dict[tuple[str, str], Instance] = {}
         """By service and slot, those that were started last."""
         self.everyone: list[Instance] = []

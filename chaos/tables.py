@@ -6,7 +6,7 @@ import time
 
 import pymysql
 
-from chaos.progress import Progress, TopicPartition
+from chaos.progress import ProgressRecord, TopicPartition
 from local.mariadb import MariaDB
 from local.server import HOST
 
@@ -14,10 +14,10 @@ LOOK_SECONDS = 0.25
 REPLY_SECONDS = 3
 
 
-class Tables:
+class TableWatch:
     """Watches the fact tables in a thread of its own, and notes when analytics gets on."""
 
-    def __init__(self, port: int, progress: Progress) -> None:
+    def __init__(self, port: int, progress: ProgressRecord) -> None:
         self._port = port
         self._progress = progress
         self._stored: dict[TopicPartition, tuple[int, int]] = {}

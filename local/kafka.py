@@ -75,7 +75,7 @@ class Kafka(Server):
             *self._java,
             *self._java_settings(),
             "kafka.Kafka",
-            self.checked_offset(self._settings),
+            self.told(self._settings),
         ]
 
     @property
@@ -121,7 +121,7 @@ class Kafka(Server):
             "controller.quorum.voters": self._cluster.voters,
             "listeners": f"{advertised},CONTROLLER://[{HOST}]:{ports.controller}",
             "advertised.listeners": advertised,
-            "log.dirs": self.checked_offset(self.home / "data"),
+            "log.dirs": self.told(self.home / "data"),
         }
 
     def _passwords(self) -> dict[str, str]:
@@ -137,20 +137,20 @@ class Kafka(Server):
     def _java_settings(self) -> list[str]:
         return [
             "-XX:-UsePerfData",
-            f"-Dlog4j2.configurationFile={self.checked_offset(LOG_SETTINGS)}",
-            f"-Dshop.kafka.log={self.checked_offset(self.log)}",
+            f"-Dlog4j2.configurationFile={self.told(LOG_SETTINGS)}",
+            f"-Dshop.kafka.log={self.told(self.log)}",
             "-cp",
-            f"{self.checked_offset(self._binaries.kafka_libs)}/*",
+            f"{self.told(self._binaries.kafka_libs)}/*",
         ]
 
     def _kept_classes(self) -> list[str]:
         classes = self._binaries.broker_classes
-        return [f"-XX:SharedArchiveFile={self.checked_offset(classes)}"] if classes.is_file() else []
+        return [f"-XX:SharedArchiveFile={self.told(classes)}"] if classes.is_file() else []
 
     def _format(self) -> None:
         # Joined by =, because an id may begin with a dash.
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        tool = ["kafka.tools.StorageTool", "format", "--config", self.checked_offset(self._settings)]
+        tool = ["kafka.tools.StorageTool", "format", "--config", self.told(self._settings)]
         done = subprocess.run(
             [self._binaries.java, *quick, *self._java_settings(), *tool, f"--cluster-id={self._cluster.id}"],
             capture_output=True,

@@ -79,8 +79,8 @@ class MariaDB(Server):
             "port": self.port,
             "socket": "mariadb.sock",
             "pid-file": "mariadb.pid",
-            "log-error": self.checked_offset(self.log),
-            "tmpdir": self.checked_offset(self._temporary),
+            "log-error": self.told(self.log),
+            "tmpdir": self.told(self._temporary),
             "innodb-buffer-pool-size": f"{self._buffer_pool_mb}M",
             **self._certificate(),
         }
@@ -211,8 +211,8 @@ class MariaDB(Server):
         if self._binaries.system_tables:
             share = self._binaries.system_tables
             command += [
-                f"--basedir={self.checked_offset(share.parent)}",
-                f"--lc-messages-dir={self.checked_offset(share)}",
+                f"--basedir={self.told(share.parent)}",
+                f"--lc-messages-dir={self.told(share)}",
             ]
         if os.geteuid() == 0:
             command.append("--user=root")
@@ -231,7 +231,7 @@ class MariaDB(Server):
         self._install([*command, "--auth-root-authentication-method=normal"], "")
 
     def _install(self, command: list[str], sql: str) -> None:
-        own = chosen() | {"TMPDIR": self.checked_offset(self._temporary)}
+        own = chosen() | {"TMPDIR": self.told(self._temporary)}
         done = subprocess.run(
             command, input=sql, cwd=self.folder, env=own, capture_output=True, text=True, check=False
         )
@@ -256,7 +256,7 @@ class MariaDB(Server):
         key, certificate = self.home / "key.pem", self.home / "certificate.pem"
         if not (key.is_file() and certificate.is_file()):
             return {}
-        return {"ssl-key": self.checked_offset(key), "ssl-cert": self.checked_offset(certificate)}
+        return {"ssl-key": self.told(key), "ssl-cert": self.told(certificate)}
 
 
 def _shared_settings() -> list[str]:

@@ -59,7 +59,7 @@ class Server(abc.ABC):
         """Where it runs. Paths are told it from there: that of the checkout may have letters, such as a comma, that a
         setting takes for something else."""
 
-    def checked_offset(self, path: Path) -> str:
+    def told(self, path: Path) -> str:
         """That path, from its folder."""
         return os.path.relpath(path, self.folder)
 

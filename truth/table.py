@@ -13,7 +13,7 @@ from rich.table import Table
 
 from truth.figures import Truth
 
-Row = Mapping[str, Any]
+TruthRow = Mapping[str, Any]
 
 
 def as_json(truth: Truth, context: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
     return float(value)
 
 
-def _table(name: str, view: Row | Sequence[Row]) -> Table:
+def _table(name: str, view: TruthRow | Sequence[TruthRow]) -> Table:
     table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     if isinstance(view, Mapping):
         table.show_header = False

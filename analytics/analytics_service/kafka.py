@@ -29,7 +29,7 @@ Ids = Mapping[str, str]
 """Topic ids by topic; a topic that does not exist is not in it."""
 
 
-class Range(NamedTuple):
+class OffsetRange(NamedTuple):
     """What a partition holds: offsets from ``first`` up to, but not with, ``end`` (the high watermark)."""
 
     first: int
@@ -137,11 +137,13 @@ class Broker:
                 raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
             return
 
-    def ranges(self, topic_partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
+    def ranges(self, topic_partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetRange]:
         """Which offsets the partitions hold."""
         first = self._offsets(topic_partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._offsets(topic_partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        return {topic_partition: Range(first[topic_partition], end[topic_partition]) for topic_partition in first}
+        return {
+            topic_partition: OffsetRange(first[topic_partition], end[topic_partition]) for topic_partition in first
+        }
 
     def topic_partitions(self) -> list[TopicPartition]:
         """All partitions of our topics."""

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 
 Tables = Mapping[int, str]
 """The fact table of each log."""
 
 
-def last_offsets(connection: Connection, partitions: Iterable[Partition], tables: Tables) -> dict[Partition, int]:
+def last_offsets(
+    connection: Connection, partitions: Iterable[LogPartition], tables: Tables
+) -> dict[LogPartition, int]:
     """The last stored offset of each partition, as a fact or a dead letter; -1 where nothing is stored."""
     wanted = list(partitions)
     # A subquery each, because MAX over a prefix of the primary key is a single look-up only when it stands alone.
@@ -23,7 +25,7 @@ def last_offsets(connection: Connection, partitions: Iterable[Partition], tables
     return dict(zip(wanted, connection.exec_driver_sql(f"SELECT {highest}").one(), strict=True))
 
 
-def _highest(table: str, partition: Partition) -> str:
+def _highest(table: str, partition: LogPartition) -> str:
     return (
         f"COALESCE((SELECT MAX(kafka_offset) FROM `{table}` "
         f"WHERE log_id = {partition.log_id} AND kafka_partition = {partition.number}), -1)"

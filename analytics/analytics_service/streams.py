@@ -32,7 +32,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Partition(NamedTuple):
+class LogPartition(NamedTuple):
     """A partition of one life of a topic, as the tables name it."""
 
     log_id: int

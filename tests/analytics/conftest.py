@@ -16,7 +16,7 @@ from local.mariadb import MariaDB
 from tests.analytics.facts import Facts
 from tests.analytics.world import Shop
 from tools.kit import databases
-from tools.kit.business import Topics
+from tools.kit.business import TopicContents
 from tools.kit.databases import Databases
 
 TABLES = (
@@ -59,7 +59,7 @@ def empty_shop(kafka: Kafka, mariadb: MariaDB, database: str, tmp_path: Path) ->
     namespace = f"a{next(_numbers)}."
     bootstrap = f"[::1]:{kafka.port}"
     root = create_engine(f"mysql+pymysql://root@/{database}?unix_socket={mariadb.socket}")
-    shop = Shop(bootstrap, mariadb.port, database, namespace, tmp_path, Topics(bootstrap, namespace), root)
+    shop = Shop(bootstrap, mariadb.port, database, namespace, tmp_path, TopicContents(bootstrap, namespace), root)
     yield shop
     for service in shop.services:
         with contextlib.suppress(ProcessLookupError):

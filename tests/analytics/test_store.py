@@ -13,7 +13,7 @@ from analytics_service.ingest.batch import Fact
 from analytics_service.ingest.loader import Loader
 from analytics_service.ingest.rows import COLUMNS, NULL
 from analytics_service.ingest.store import Collision, Store
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
@@ -133,7 +133,7 @@ def test_every_event_comes_back_field_for_field(engine: Engine) -> None:
             assert store.save(batch(known, facts(known, some, first=first), last[topic])) == 0
             last[topic] += len(some)
             with engine.connect() as connection:
-                read = list(rebuild(connection, topic, Partition(log_id, 0), first))
+                read = list(rebuild(connection, topic, LogPartition(log_id, 0), first))
             assert [event for _, _, event in read] == some
             assert [offset for offset, _, _ in read] == list(range(first, first + len(some)))
             assert {timestamp.isoformat() for _, timestamp, _ in read} == {"2027-01-15T08:00:00.123000+00:00"}
@@ -172,7 +172,7 @@ def test_rows_that_are_there_already_are_a_collision(engine: Engine) -> None:
     store.save(batch(known, facts(known, life(1))))
     again = batch(known, facts(known, life(1)))
     again.predecessors.clear()
-    again.predecessors[Partition(known["checkout"], 1)] = -1
+    again.predecessors[LogPartition(known["checkout"], 1)] = -1
     with pytest.raises(Collision, match="already"):
         store.save(again)
 
@@ -292,7 +292,7 @@ def test_dead_letters_in_the_way_are_a_collision(engine: Engine) -> None:
     row = facts(known, [next(life(1))])[0]
     first = batch(known, [])
     first.letters.append(row.refused("a test"))
-    first.predecessors[Partition(row.log_id, 0)] = -1
+    first.predecessors[LogPartition(row.log_id, 0)] = -1
     store.save(first)
     with pytest.raises(Collision):
         store.save(batch(known, [row]))

@@ -12,11 +12,11 @@ from pathlib import Path
 import confluent_kafka as ck
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
-from analytics_service.streams import Partition, TopicPartition
+from analytics_service.streams import LogPartition, TopicPartition
 from local.binaries import ROOT
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
-from tools.kit.business import Topics
+from tools.kit.business import TopicContents
 from tools.kit.rebuild import rebuild
 
 MAIN = ROOT / "analytics" / "main.py"
@@ -66,7 +66,7 @@ class Shop:
     database: str
     namespace: str
     folder: Path
-    topics: Topics
+    topics: TopicContents
     root: Engine
     services: list[Service] = field(default_factory=list)
 
@@ -194,7 +194,7 @@ class Shop:
                     text(f"SELECT DISTINCT kafka_partition FROM `{topic}` WHERE log_id = {log_id}")
                 ).scalars()
                 for number in numbers.all():
-                    for offset, _, event in rebuild(connection, topic, Partition(log_id, number)):
+                    for offset, _, event in rebuild(connection, topic, LogPartition(log_id, number)):
                         found[TopicPartition(self.namespace + topic, number), offset] = event
         return found
 

@@ -183,7 +183,7 @@ def test_an_order_without_any_checkout(world: World) -> None:
 def test_an_order_whose_checkout_may_lie_beyond_what_is_read(world: World) -> None:
     topic_partition = world.live(1, OrderStatus.NEW)[0]
     world.settled = False
-    world.marks[topic_partition[:2]] = topic_partition[2]
+    world.high_watermarks[topic_partition[:2]] = topic_partition[2]
     assert world.broken() == {}
 
 
@@ -351,7 +351,7 @@ def test_a_disputed_order_that_is_not_cancelled(world: World) -> None:
 def test_what_an_open_transaction_hides_is_not_settled(world: World) -> None:
     topic_partition = world.live(1, *COMPLETED)[-1]
     world.ends[topic_partition[:2]] = topic_partition[2]
-    world.marks[topic_partition[:2]] = topic_partition[2] + 1
+    world.high_watermarks[topic_partition[:2]] = topic_partition[2] + 1
     world.settled = False
     assert world.broken() == {}
     assert any("an open transaction hides" in note for note in world.audit().notes)

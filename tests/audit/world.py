@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from analytics_service.audit.auditor import RULES, Auditor
 from analytics_service.audit.entries import EPOCH, ProjectedRow
-from analytics_service.audit.messages import Chunk, Letter, Message, Range, Row
+from analytics_service.audit.messages import AuditedRange, Chunk, Letter, Message, StoredRow
 from analytics_service.audit.report import Coordinates, DeadLetters, Report, Violation
 from analytics_service.audit.rules import Terms
 from shop.contract.events import Checkout, Event, Fulfillment, Order, serialize
@@ -28,11 +28,11 @@ class World:
     stuck_after: int = 60_000
     now: int = 1_800_000_000_000
     log: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
-    rows: dict[TopicPartition, Row] = field(default_factory=dict)
+    rows: dict[TopicPartition, StoredRow] = field(default_factory=dict)
     letters: dict[TopicPartition, Letter] = field(default_factory=dict)
     table: dict[str, ProjectedRow] = field(default_factory=dict)
     starts: dict[tuple[str, int], int] = field(default_factory=dict)
-    marks: dict[tuple[str, int], int] = field(default_factory=dict)
+    high_watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
     unstored: dict[tuple[str, int], int] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     lost: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class World:
         )
         message = self.log[topic_partition[:2]][-1]
         if stored:
-            self.rows[topic_partition] = Row(message.time, serialize(event).decode())
+            self.rows[topic_partition] = StoredRow(message.time, serialize(event).decode())
         if isinstance(event, Fulfillment):
             self.project(event, message.time)
         return topic_partition
@@ -116,16 +116,16 @@ class World:
     # ---- the source ------------------------------------------------------------------------------------------
 
     @property
-    def ranges(self) -> list[Range]:
+    def ranges(self) -> list[AuditedRange]:
         found = []
         for topic_partition, log in self.log.items():
             end = self.ends.get(topic_partition, log[-1].offset + 2 if log else 0)
             start = self.starts.get(topic_partition, 0)
             found.append(
-                Range(
+                AuditedRange(
                     *topic_partition,
                     start,
-                    self.marks.get(topic_partition, end),
+                    self.high_watermarks.get(topic_partition, end),
                     end,
                     self.unstored.get(topic_partition, end),
                     self.lost.get(topic_partition, ()),
@@ -136,7 +136,7 @@ class World:
     def strays(self) -> Iterator[Violation]:
         return iter(())
 
-    def chunks(self, of: Range) -> Iterator[Chunk]:
+    def chunks(self, of: AuditedRange) -> Iterator[Chunk]:
         messages = [one for one in self.log[of.topic, of.partition] if of.start <= one.offset < of.end]
         first = of.start
         for at in range(0, max(len(messages), 1), CHUNK):

@@ -41,7 +41,7 @@ def test_lines_about_messages_or_without_a_complaint_are_well() -> None:
     quick = [number / 10 for number in range(100)]
     assert list(circles(said(quick, event="invalid message ignored"))) == []
     assert list(circles(said(quick, event="dead letter"))) == []
-    assert list(circles(said(quick, event="entity let go: it waited too long"))) == []
+    assert list(circles(said(quick, event="entity abandoned: it waited too long"))) == []
     assert list(circles(said(quick, level="info"))) == []
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from chaos.progress import Progress, Stall, TopicPartition, percentile
+from chaos.progress import ProgressRecord, Stall, TopicPartition, percentile
 
 FIRST, SECOND = TopicPartition("order", 0), TopicPartition("order", 1)
 
 
-def progress(first: list[float], second: list[float]) -> Progress:
-    noted = Progress({"order": [FIRST, SECOND]})
+def progress(first: list[float], second: list[float]) -> ProgressRecord:
+    noted = ProgressRecord({"order": [FIRST, SECOND]})
     for topic_partition, moments in ((FIRST, first), (SECOND, second)):
         for moment in moments:
             noted.note("order", topic_partition, moment)
@@ -23,7 +23,7 @@ def test_a_service_has_recovered_when_it_got_on_in_every_partition() -> None:
 
 def test_a_sign_that_was_seen_late_does_not_tell_of_what_came_before_it() -> None:
     """Rows are looked for every quarter of a second: the first that are seen after a kill were stored before it."""
-    noted = Progress({"analytics": [FIRST]})
+    noted = ProgressRecord({"analytics": [FIRST]})
     noted.note("analytics", FIRST, 10.2, since=9.9)
     assert noted.recovered("analytics", 10.0) is None
     noted.note("analytics", FIRST, 20.7, since=20.4)

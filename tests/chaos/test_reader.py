@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 
 from chaos.faults.servers import HoldLocks
-from chaos.progress import Progress
+from chaos.progress import ProgressRecord
 from chaos.stage import TOPICS, Stage
-from chaos.tables import Tables
+from chaos.tables import TableWatch
 from local.errors import Refusal
 from local.mariadb import MariaDB
 
@@ -23,7 +23,7 @@ ROLLBACK;"""
 @pytest.mark.parametrize("table", TOPICS)
 def test_a_reader_who_holds_locks_keeps_rows_out_until_its_session_ends(mariadb: MariaDB, table: str) -> None:
     insert = f"SET sql_mode = '';\n{INSERT.format(table)}"
-    stage = SimpleNamespace(tables=Tables(mariadb.port, Progress({})), idle=[])
+    stage = SimpleNamespace(tables=TableWatch(mariadb.port, ProgressRecord({})), idle=[])
     HoldLocks(table).strike(cast(Stage, stage))
     with pytest.raises(Refusal, match="ERROR 1205"):
         mariadb.execute(insert)

@@ -12,7 +12,7 @@ from checkout_service.pace import Pace
 from shop.contract.events import Checkout, parse, serialize
 from shop.contract.ids import murmur2
 from shop.contract.lifecycle import CheckoutStatus
-from shop.runtime.loop import Source
+from shop.runtime.loop import EntitySource
 from tools.kit.samples import START
 
 USERS = tuple(f"00000000-0000-4000-8000-{number:012x}" for number in range(50))
@@ -29,7 +29,7 @@ def opened(count: int, held: Sequence[int] = range(6), seed: int = 1) -> list[tu
 
 
 def test_the_runtime_takes_it_as_a_source() -> None:
-    source: Source = arrivals(rate=0.0)
+    source: EntitySource = arrivals(rate=0.0)
 
     assert source.arrivals(0.0, NOW, range(6), 6, 10) == []
     assert source.next_arrival() is None

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from local.kafka import Kafka
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position
-from shop.runtime.hanging import mark
+from shop.runtime.hanging import checksum
 from shop.runtime.kafka.topics import Topics
 from shop.runtime.log import TopicPartition
 from tests.runtime.behaviour import order_of
@@ -44,7 +44,7 @@ def forgetful(tmp_path: Path) -> Iterator[Kafka]:
 
 
 def hang(world: RealWorld, kafka: Kafka, number: int) -> None:
-    """Leaves the NEW of an order hanging in its partition, published by slot 0, without stored offsets."""
+    """Leaves the NEW of an order hanging in its partition, published by slot 0, without committed offsets."""
     options = world.options("order", "0", rules_of("order"))
     producer = ck.Producer(options.producer() | {"transaction.timeout.ms": 1000})
     producer.init_transactions(REPLY)
@@ -77,13 +77,13 @@ def test_what_the_broker_left_hanging_is_aborted_and_decided_again_by_its_slot(f
     world.close()
 
 
-def test_what_hangs_is_kept_where_its_offsets_are_stored(kafka: Kafka) -> None:
+def test_what_hangs_is_kept_where_its_offsets_are_committed(kafka: Kafka) -> None:
     """Somebody else's open transaction looks the same to those who read."""
     world = RealWorld(kafka.bootstrap)
     group = ck.Consumer({"bootstrap.servers": world.bootstrap, "group.id": f"{world.namespace}order"})
     options = world.options("order", "0", rules_of("order"))
     positions = {topic: Position(state.topic_id, 0) for topic, state in Topics(options).states(fresh=True).items()}
-    checkpoint = Checkpoint(OWN.partition, mark(b"an event"), positions).committed()
+    checkpoint = Checkpoint(OWN.partition, checksum(b"an event"), positions).committed()
     offsets = [options.theirs(topic_partition, *committed) for topic_partition, committed in checkpoint.items()]
     group.commit(offsets=offsets, asynchronous=False)
     world.open_transaction(*OWN, b"an event")

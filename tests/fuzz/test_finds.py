@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from analytics_service import dead_letters
 from analytics_service.ingest import batch, rows
 from local.paths import ROOT
-from tools.fuzz.database import Tables
+from tools.fuzz.database import AnalyticsTables
 from tools.fuzz.found import Wrong
 from tools.fuzz.load_data import analytics_tables, decode
-from tools.fuzz.messages import Source
+from tools.fuzz.messages import MessageSource
 from tools.fuzz.mutation import Mutation
 from tools.fuzz.properties import Broken, judge
 from tools.fuzz.samples import bounds, samples
@@ -39,8 +39,8 @@ def judge_many(number: int = 300) -> None:
 
 
 def check_many(engine: Engine, number: int = 60) -> list[Wrong]:
-    source = Source(SEED, samples(), bounds(COLUMNS))
-    return Tables(engine).check([source.draw() for _ in range(number)])
+    source = MessageSource(SEED, samples(), bounds(COLUMNS))
+    return AnalyticsTables(engine).check([source.draw() for _ in range(number)])
 
 
 def test_nothing_is_wrong_now(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from local.errors import Refusal
 from local.paths import ROOT
 from tests.fuzz.cases import cases
-from tools.fuzz.database import Tables
+from tools.fuzz.database import AnalyticsTables
 from tools.fuzz.found import all_found, keep, read
 from tools.fuzz.load_data import analytics_tables
 from tools.fuzz.properties import judge, judge_headers
@@ -26,7 +26,7 @@ def test_it_is_an_event_that_stays_the_same_or_is_refused_with_a_reason(name: st
 
 @pytest.mark.database
 def test_all_lie_in_the_database_as_they_came(engine: Engine) -> None:
-    tables = Tables(engine)
+    tables = AnalyticsTables(engine)
     assert tables.check(list(MESSAGES.values())) == []
     assert tables.nothing_else() == []
     assert tables.facts + tables.letters == len(MESSAGES)

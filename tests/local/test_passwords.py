@@ -27,7 +27,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
-def checked_offset(checkout: Checkout, *arguments: str, **environment: str) -> dict[str, str | None]:
+def told(checkout: Checkout, *arguments: str, **environment: str) -> dict[str, str | None]:
     """What the program that the target runs finds in its environment, and its and its parent's arguments."""
     made = checkout.make("-s", *arguments, **environment)
     assert made.returncode == 0, made.stderr
@@ -42,7 +42,7 @@ def checked_offset(checkout: Checkout, *arguments: str, **environment: str) -> d
 def test_make_hands_a_password_of_the_environment_on_as_it_is(checkout: Checkout, password: str) -> None:
     told_of = "AUDITOR_PASSWORD" if password == password.strip(" ") else "USER_PASSWORD"
     target, name = ("audit", "KAFKA_PASSWORD") if told_of == "AUDITOR_PASSWORD" else ("kpi", "MARIADB_PASSWORD")
-    found = checked_offset(checkout, target, **{told_of: password})
+    found = told(checkout, target, **{told_of: password})
     assert found[name] == password
     assert len(password) < 8 or password not in str(found["seen"])
 
@@ -52,7 +52,7 @@ def test_make_hands_a_password_of_the_environment_on_as_it_is(checkout: Checkout
 @example("".join(HARD)[:5000])
 @given(st.sampled_from([one for one in HARD if len(one) < 500]) | any_password)
 def test_make_takes_a_password_in_its_own_command_line_as_it_is(checkout: Checkout, password: str) -> None:
-    assert checked_offset(checkout, "audit", f"AUDITOR_PASSWORD={password}")["KAFKA_PASSWORD"] == password
+    assert told(checkout, "audit", f"AUDITOR_PASSWORD={password}")["KAFKA_PASSWORD"] == password
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_make_takes_a_password_in_its_own_command_line_as_it_is(checkout: Checko
 )
 def test_each_target_logs_in_with_the_passwords_of_its_users(checkout: Checkout, target: str, mariadb: str) -> None:
     passwords = {f"{user}_PASSWORD": f"{user}'s" for user in ("USER", "AUDITOR", "ANALYTICS")}
-    found = checked_offset(checkout, target, **passwords)
+    found = told(checkout, target, **passwords)
     assert (found["KAFKA_PASSWORD"], found["MARIADB_PASSWORD"]) == ("AUDITOR's", f"{mariadb}'s")
-    unset = checked_offset(checkout, target)
+    unset = told(checkout, target)
     assert (unset["KAFKA_PASSWORD"], unset["MARIADB_PASSWORD"]) == (None, None)
 
 

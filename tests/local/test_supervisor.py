@@ -21,7 +21,7 @@ from tests.local.waiting import wait_until
 Start = Callable[..., Program]
 
 
-class Log:
+class SupervisorLog:
     """A console's output, to be looked at while it is written."""
 
     def __init__(self, file: Path) -> None:
@@ -39,14 +39,14 @@ class Log:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    log = Log(tmp_path / "log")
+def log(tmp_path: Path) -> Iterator[SupervisorLog]:
+    log = SupervisorLog(tmp_path / "log")
     yield log
     log.close()
 
 
 @pytest.fixture
-def start(log: Log, tmp_path: Path) -> Iterator[Start]:
+def start(log: SupervisorLog, tmp_path: Path) -> Iterator[Start]:
     programs = []
 
     def start(name: str, script: str) -> Program:
@@ -67,7 +67,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def pid_in(log: Log, name: str) -> int:
+def pid_in(log: SupervisorLog, name: str) -> int:
     wait_until(lambda: re.search(rf"{name}=\d+\n", log.getvalue()), f"{name} has told its pid")
     told = re.findall(rf"{name}=(\d+)\n", log.getvalue())
     return int(told[-1])
@@ -83,7 +83,9 @@ def test_after_a_minute_of_running_the_waits_begin_anew() -> None:
     assert back_off(30, ran=60) == 1
 
 
-def test_a_program_that_ends_is_started_again_alone(start: Start, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ends_is_started_again_alone(
+    start: Start, log: SupervisorLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(supervisor, "LONGEST_DELAY", 0.02)
     start("short", "echo once more; exit 2")
@@ -94,25 +96,25 @@ def test_a_program_that_ends_is_started_again_alone(start: Start, log: Log, monk
     assert log.count("steady=") == 1
 
 
-def test_a_killed_program_is_named_by_its_signal(start: Start, log: Log) -> None:
+def test_a_killed_program_is_named_by_its_signal(start: Start, log: SupervisorLog) -> None:
     start("short", "kill -9 $$")
     wait_until(lambda: log.count("ended (signal SIGKILL), starts again in 1 s"), "the end is told")
 
 
-def test_each_line_stands_under_its_programs_name(start: Start, log: Log) -> None:
+def test_each_line_stands_under_its_programs_name(start: Start, log: SupervisorLog) -> None:
     start("short", "echo a; printf 'no newline at the end'; sleep 0.01")
     wait_until(lambda: log.count("starts again"), "it has ended")
     assert log.getvalue().splitlines()[:2] == ["short  | a", "short  | no newline at the end"]
 
 
-def test_names_are_coloured_where_colour_is_wanted(log: Log) -> None:
+def test_names_are_coloured_where_colour_is_wanted(log: SupervisorLog) -> None:
     console = Console(log.descriptor, ["a", "b"], colour=True)
     console.copy("b", "text")
     console.flush()
     assert log.getvalue() == "\033[33mb |\033[0m text\n"
 
 
-def test_a_program_that_ignores_sigterm_is_killed_with_all_that_it_started(start: Start, log: Log) -> None:
+def test_a_program_that_ignores_sigterm_is_killed_with_all_that_it_started(start: Start, log: SupervisorLog) -> None:
     program = start("short", "trap '' TERM; sh -c 'trap \"\" TERM; echo child=$$; sleep 60; sleep 60'; sleep 60")
     child = pid_in(log, "child")
     program.end(within=0.2)
@@ -120,13 +122,13 @@ def test_a_program_that_ignores_sigterm_is_killed_with_all_that_it_started(start
     wait_until(lambda: not alive(child), "its child is gone")
 
 
-def test_what_a_dead_program_had_started_ends_with_it(start: Start, log: Log) -> None:
+def test_what_a_dead_program_had_started_ends_with_it(start: Start, log: SupervisorLog) -> None:
     start("short", "sleep 60 & echo child=$!; exit 1")
     child = pid_in(log, "child")
     wait_until(lambda: not alive(child), "its child is gone")
 
 
-def test_ending_does_not_wait_for_a_back_off(start: Start, log: Log) -> None:
+def test_ending_does_not_wait_for_a_back_off(start: Start, log: SupervisorLog) -> None:
     program = start("short", "exit 1")
     wait_until(lambda: log.count("starts again in 2 s"), "the second end")
     began = time.monotonic()
@@ -134,7 +136,7 @@ def test_ending_does_not_wait_for_a_back_off(start: Start, log: Log) -> None:
     assert time.monotonic() - began < 1
 
 
-def test_a_program_that_was_never_started_can_be_ended(log: Log, tmp_path: Path) -> None:
+def test_a_program_that_was_never_started_can_be_ended(log: SupervisorLog, tmp_path: Path) -> None:
     console = Console(log.descriptor, ["a"], colour=False)
     Program("a", ["true"], console, tmp_path).end(within=1)
 

@@ -288,14 +288,16 @@ class Behaviour:
         assert set(world.statuses("order").values()) == {7}
         assert {r.partition for r in world.records("order")} == {*range(PARTITIONS), PARTITIONS + 1}
 
-    def test_an_entity_that_waits_for_ever_is_let_go_loudly(self, world: World) -> None:
+    def test_an_entity_that_waits_for_ever_is_abandoned_loudly(self, world: World) -> None:
         with capture_logs() as logs:
             world.start("order", limits=Limits(hold_limit=20, dedupe_window=0.0, offsets_interval=0.1))
             self.submit(world, 0)
             world.until_statuses("order", MERCHANT_ACCEPTED=1)
             self.submit(world, *range(3, 60, PARTITIONS))
-            world.until(lambda: any(line["event"].startswith("entity let go") for line in logs), "it to be let go")
-        line = next(line for line in logs if line["event"].startswith("entity let go"))
+            world.until(
+                lambda: any(line["event"].startswith("entity abandoned") for line in logs), "it to be abandoned"
+            )
+        line = next(line for line in logs if line["event"].startswith("entity abandoned"))
         assert line["entity"] == order_id_of(checkout(0).checkout_id)
         assert line["log_level"] == "error"
 

@@ -71,7 +71,7 @@ def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Ka
     world.close()
 
 
-def test_stored_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
+def test_committed_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     consumers: list[ck.Consumer] = []
 

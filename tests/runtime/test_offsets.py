@@ -103,7 +103,7 @@ def turn_until_it_ends(world: FakeWorld, processor: Processor) -> None:
 
 def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_restores() -> None:
     """The predecessor, in another slot, is stopped between send_offsets and commit and finishes while the
-    successor asks for the stored offsets."""
+    successor asks for the committed offsets."""
     world = FakeWorld()
     rules = rules_of("order")
     predecessor = FakeLog(world.broker, "order", "0", "order", rules.inputs, crash_at("after offsets before commit"))
@@ -125,7 +125,7 @@ def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_resto
     assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
 
 
-def test_every_stored_offset_carries_all_offsets_of_its_partition_number_and_the_ids_of_their_topics() -> None:
+def test_every_committed_offset_carries_all_offsets_of_its_partition_number_and_the_ids_of_their_topics() -> None:
     world = FakeWorld()
     world.start("order", dispute_rate=1.0)
     world.publish("checkout", 0, *submitted(0))

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics_service.audit.messages import Message, Row
+from analytics_service.audit.messages import Message, StoredRow
 from shop.contract.events import Fulfillment, parse, serialize
 from shop.contract.lifecycle import TOPICS, CheckoutStatus
 from shop.runtime.limits import Limits
@@ -169,7 +169,7 @@ class Stage:
                 assert record.value is not None
                 at, time = (topic, record.partition, record.offset), int(record.timestamp * 1000)
                 world.log[at[:2]].append(Message(record.offset, time, True, record.key, record.value))
-                world.rows[at] = Row(time, record.value.decode())
+                world.rows[at] = StoredRow(time, record.value.decode())
                 event = parse(topic, record.value)
                 if isinstance(event, Fulfillment):
                     world.project(event, time)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position, parse
-from shop.runtime.hanging import NOTHING, mark
+from shop.runtime.hanging import NOTHING, checksum
 from shop.runtime.limits import Limits
 from shop.runtime.log import TopicPartition
 from tests.runtime.behaviour import order_of
@@ -21,7 +21,7 @@ ENOUGH_TURNS = 40
 """More than a restore and a decision need."""
 
 
-def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
+def test_the_restore_target_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
     abort = world.open_transaction("order", 0, b"somebody's")
@@ -36,14 +36,16 @@ def test_the_mark_is_the_high_watermark_because_records_hide_behind_a_foreign_tr
 
 
 def submit_to_every_partition(world: FakeWorld) -> None:
-    """And lets a poll give one record, so that inputs may be read before output records that lie beyond the mark."""
+    """And lets a poll give one record, so that inputs may be read before output records that lie beyond the restore
+    target."""
     for number in range(PARTITIONS):
         world.publish("checkout", number, *submitted(number))
     world.fetch_size = 1
 
 
-def test_the_mark_is_taken_after_the_stored_offsets_because_a_predecessor_may_finish_until_they_are_there() -> None:
-    """The predecessor's last events come to the broker while the successor asks for the stored offsets."""
+def test_the_restore_target_is_taken_after_the_committed_offsets() -> None:
+    """The predecessor's last events reach the broker while the successor asks for the committed offsets: it may
+    finish until they are there."""
     world = FakeWorld()
     submit_to_every_partition(world)
     asked: list[str] = []
@@ -59,8 +61,9 @@ def test_the_mark_is_taken_after_the_stored_offsets_because_a_predecessor_may_fi
     assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
 
 
-def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -> None:
-    """It goes on, with all that it has to do, when the successor knows the marks: what it publishes lies beyond."""
+def test_a_predecessor_in_the_same_slot_is_fenced_before_the_restore_targets_are_taken() -> None:
+    """It goes on, with all that it has to do, when the successor knows the restore targets: what it publishes lies
+    beyond."""
     world = FakeWorld()
     predecessor = world.run(world.fake_log("order"), AT_ONCE)
     world.until(lambda: predecessor.live, "the predecessor")
@@ -69,11 +72,11 @@ def test_a_predecessor_in_the_same_slot_is_fenced_before_the_marks_are_taken() -
 
     class WokenAfterTheMarks(FakeLog):
         def high_watermarks(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-            marks = super().high_watermarks(partitions)
+            targets = super().high_watermarks(partitions)
             world.fetch_size = 1000
             world.turn_of(predecessor)
             world.fetch_size = 1
-            return marks
+            return targets
 
     world.run(world.fake_log("order", kind=WokenAfterTheMarks), AT_ONCE)
     world.until_statuses("order", MERCHANT_ACCEPTED=3)
@@ -118,7 +121,7 @@ def test_a_partition_number_is_acted_upon_only_while_all_its_topics_are_assigned
     assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
 
 
-def test_reading_starts_at_the_stored_offsets_and_no_input_before_the_fold_is_complete() -> None:
+def test_reading_starts_at_the_committed_offsets_and_no_input_before_the_fold_is_complete() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
     world.start("order", dispute_rate=1.0)
@@ -156,7 +159,7 @@ def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
 
 
 def test_a_recreated_topic_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
-    """Its stored offset lies beyond the new topic's end, which is no loss that a person has to accept."""
+    """Its committed offset lies beyond the new topic's end, which is no loss that a person has to accept."""
     world = FakeWorld()
     for number in range(0, 15, 3):
         world.publish("checkout", 0, *submitted(number))
@@ -194,7 +197,7 @@ def after_one_order() -> FakeWorld:
     return world
 
 
-def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_stored() -> None:
+def test_records_of_its_own_that_hang_are_aborted_and_decided_again_where_their_offsets_are_not_committed() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
     hang(world, "order-0", order_of(0, OrderStatus.NEW))
@@ -218,11 +221,11 @@ def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
     return checkpoint
 
 
-def test_records_that_hang_are_left_alone_where_their_offsets_are_stored() -> None:
+def test_records_that_hang_are_left_alone_where_their_offsets_are_committed() -> None:
     world = after_one_order()
     hanging = order_of(3, OrderStatus.NEW)
     hang(world, "order-0", hanging)
-    theirs = replace(checkpoint_of(world, 0), published=mark(hanging[1]))
+    theirs = replace(checkpoint_of(world, 0), published=checksum(hanging[1]))
     world.broker.groups["order"].offsets.update(theirs.committed())
     processor = world.start("order")
     world.turns(25 * ENOUGH_TURNS)
@@ -237,9 +240,9 @@ def test_what_somebody_else_left_hanging_is_not_ended() -> None:
     assert not processor.live
 
 
-def test_the_mark_of_the_last_event_is_stored_with_its_offsets_and_kept_when_only_offsets_are() -> None:
+def test_the_checksum_of_the_last_event_is_committed_with_its_offsets_and_kept_when_only_offsets_are() -> None:
     world = after_one_order()
-    last = mark(world.records("order")[-1].value or b"")
+    last = checksum(world.records("order")[-1].value or b"")
 
     def stored() -> list[str]:
         return [checkpoint_of(world, number).published for number in range(PARTITIONS)]

@@ -15,7 +15,7 @@ from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.limits import Limits
 from shop.runtime.log import CommittedTransaction, Offsets, Outgoing
-from shop.runtime.partition import Partition
+from shop.runtime.partition import PartitionState
 from shop.runtime.refusals import Refusals
 from tests.runtime.behaviour import order_of
 from tests.runtime.fake_log import FakeLog
@@ -156,9 +156,11 @@ def test_a_time_in_the_past_only_shortens_a_delay() -> None:
     assert shipped_after(world, began) <= SLACK
 
 
-def empty_partition(assignment: AssignmentState) -> Partition:
+def empty_partition(assignment: AssignmentState) -> PartitionState:
     empty = {"order": 0, "checkout": 0, "fulfillment": 0}
-    return Partition(0, rules_of("order"), Limits(), Start(empty), empty, assignment.schedule, Refusals(Counter()))
+    return PartitionState(
+        0, rules_of("order"), Limits(), Start(empty), empty, assignment.schedule, Refusals(Counter())
+    )
 
 
 def test_the_longest_overdue_trigger_is_next_whether_it_had_to_wait_or_not() -> None:

@@ -106,7 +106,7 @@ class Table:
             self.rows[entity.id] = record.value
 
 
-def test_the_projection_is_written_before_its_offset_is_stored() -> None:
+def test_the_projection_is_written_before_its_offset_is_committed() -> None:
     world = FakeWorld()
     table = Table()
 

@@ -16,7 +16,7 @@ from tools.fuzz import guided, stored
 from tools.fuzz.found import read
 from tools.fuzz.limits import Limits
 from tools.fuzz.load_data import analytics_tables
-from tools.fuzz.outcome import Outcome
+from tools.fuzz.outcome import FuzzResult
 from tools.fuzz.properties import judge
 
 SECONDS = 20.0
@@ -62,8 +62,8 @@ def main() -> int:
     return code
 
 
-def _judged_again(files: Sequence[Path]) -> Outcome:
-    outcome, tables = Outcome("no database", inputs=len(files)), analytics_tables(ROOT)
+def _judged_again(files: Sequence[Path]) -> FuzzResult:
+    outcome, tables = FuzzResult("no database", inputs=len(files)), analytics_tables(ROOT)
     for file in files:
         message = read(file)
         try:
@@ -73,7 +73,7 @@ def _judged_again(files: Sequence[Path]) -> Outcome:
     return outcome
 
 
-def _print(*outcomes: Outcome) -> int:
+def _print(*outcomes: FuzzResult) -> int:
     for outcome in outcomes:
         print(outcome, flush=True)
     return int(any(outcome.found for outcome in outcomes))

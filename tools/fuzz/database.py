@@ -12,7 +12,7 @@ from analytics_service.ingest.batch import Batch
 from analytics_service.ingest.bookmarks import register
 from analytics_service.ingest.decoder import Decoder
 from analytics_service.ingest.store import Store
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
 from tools.fuzz.found import Wrong
@@ -24,7 +24,7 @@ from tools.kit.rebuild import rebuild
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A fact as it lies in the tables."""
 
     timestamp: datetime | None
@@ -40,7 +40,7 @@ class Letter(NamedTuple):
     headers: Headers
 
 
-class Tables:
+class AnalyticsTables:
     """The analytics tables, empty at first. Every check writes to partitions of its own."""
 
     def __init__(self, engine: Engine) -> None:
@@ -83,7 +83,7 @@ class Tables:
 
     def _wrongs(self, messages: Sequence[Message]) -> list[Wrong]:
         number = next(self._numbers)
-        partitions = {topic: Partition(log_id, number) for topic, log_id in self._logs.items()}
+        partitions = {topic: LogPartition(log_id, number) for topic, log_id in self._logs.items()}
         with self._engine.begin() as connection:
             register(connection, partitions.values())
         batch = Batch(0, {log_id: topic for topic, log_id in self._logs.items()}, {}, 0.0)
@@ -107,9 +107,9 @@ class Tables:
                 found.append(Wrong(message, reason))
         return found
 
-    def _facts(self, connection: Connection, partitions: dict[str, Partition]) -> dict[tuple[str, int], Row]:
+    def _facts(self, connection: Connection, partitions: dict[str, LogPartition]) -> dict[tuple[str, int], TableRow]:
         return {
-            (topic, stored.offset): Row(stored.timestamp, stored.event)
+            (topic, stored.offset): TableRow(stored.timestamp, stored.event)
             for topic, partition in partitions.items()
             for stored in rebuild(connection, topic, partition)
         }
@@ -135,14 +135,14 @@ def _received(message: Message, partition: int, offset: int) -> ck.Message:
     )  # fmt: skip
 
 
-def _wrong(message: Message, row: Row | None, letter: Letter | None) -> str | None:
+def _wrong(message: Message, row: TableRow | None, letter: Letter | None) -> str | None:
     """What is wrong with how a message is stored; None: nothing."""
     timestamp = _time(message)
     try:
         event = parse(message.topic, message.value)
     except ValueError:
         event = None
-    wanted_row = None if event is None or timestamp is None else Row(timestamp, event)
+    wanted_row = None if event is None or timestamp is None else TableRow(timestamp, event)
     wanted_letter = Letter(timestamp, message.key, message.value, message.headers) if wanted_row is None else None
     if row != wanted_row:
         return f"the tables hold {row}, not {wanted_row}"

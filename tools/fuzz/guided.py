@@ -16,7 +16,7 @@ from tools.fuzz.limits import Limits
 from tools.fuzz.load_data import analytics_tables
 from tools.fuzz.messages import Message
 from tools.fuzz.mutation import CODES, IDS, LETTERS, NUMBERS, TIMES, Mutation
-from tools.fuzz.outcome import Outcome
+from tools.fuzz.outcome import FuzzResult
 from tools.fuzz.samples import bounds, samples
 
 CHANGED = 300
@@ -28,9 +28,9 @@ def is_there() -> bool:
     return importlib.util.find_spec("atheris") is not None
 
 
-def fuzz(limits: Limits, seed: int) -> Outcome:
+def fuzz(limits: Limits, seed: int) -> FuzzResult:
     """Runs until the limits are reached. A crash or a hang ends it, and is found, too."""
-    outcome = Outcome("coverage-guided, no database")
+    outcome = FuzzResult("coverage-guided, no database")
     with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
         home = Path(folder)
         _write_corpus(home / "corpus", seed)

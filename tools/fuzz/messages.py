@@ -28,7 +28,7 @@ class Message(NamedTuple):
     timestamp: tuple[int, int]
 
 
-class Source:
+class MessageSource:
     """Draws messages. The same seed and samples give the same messages."""
 
     def __init__(self, seed: int, samples: Mapping[str, Sequence[bytes]], bounds: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ from local.paths import ROOT
 
 
 @dataclass
-class Outcome:
+class FuzzResult:
     """``events``: how many of the inputs were valid. ``found``: what is wrong, and how to see it again."""
 
     part: str

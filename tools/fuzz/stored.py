@@ -10,12 +10,12 @@ from analytics_service.settings import AnalyticsSettings
 from local.mariadb import MariaDB
 from local.paths import ROOT
 from shop.contract.lifecycle import TOPICS
-from tools.fuzz.database import Tables
+from tools.fuzz.database import AnalyticsTables
 from tools.fuzz.found import keep, read
 from tools.fuzz.limits import MOST_FOUND, Limits
 from tools.fuzz.load_data import analytics_tables
-from tools.fuzz.messages import Source
-from tools.fuzz.outcome import Outcome
+from tools.fuzz.messages import MessageSource
+from tools.fuzz.outcome import FuzzResult
 from tools.fuzz.samples import bounds, samples
 from tools.kit.stack import start_mariadb
 
@@ -27,10 +27,10 @@ EMPTY = "USE analytics; " + "".join(
 )
 
 
-def fuzz(limits: Limits, seed: int) -> Outcome:
+def fuzz(limits: Limits, seed: int) -> FuzzResult:
     """Runs until the limits are reached, on a MariaDB of its own; its start does not count."""
-    outcome = Outcome("through MariaDB")
-    source = Source(seed, samples(), bounds(analytics_tables(ROOT)))
+    outcome = FuzzResult("through MariaDB")
+    source = MessageSource(seed, samples(), bounds(analytics_tables(ROOT)))
     with _mariadb() as mariadb:
         tables, limits, batches = _tables(mariadb), limits.from_now(), 0
         while not limits.reached(outcome.inputs, len(outcome.found)):
@@ -47,9 +47,9 @@ def fuzz(limits: Limits, seed: int) -> Outcome:
     return outcome
 
 
-def again(files: Sequence[Path]) -> Outcome:
+def again(files: Sequence[Path]) -> FuzzResult:
     """Stores messages that were kept."""
-    outcome = Outcome("through MariaDB", inputs=len(files))
+    outcome = FuzzResult("through MariaDB", inputs=len(files))
     with _mariadb() as mariadb:
         tables = _tables(mariadb)
         for file in files:
@@ -68,11 +68,11 @@ def _mariadb() -> Iterator[MariaDB]:
             mariadb.stop()
 
 
-def _tables(mariadb: MariaDB) -> Tables:
-    return Tables(writer(AnalyticsSettings(mariadb_port=mariadb.port)))
+def _tables(mariadb: MariaDB) -> AnalyticsTables:
+    return AnalyticsTables(writer(AnalyticsSettings(mariadb_port=mariadb.port)))
 
 
-def _empty(mariadb: MariaDB, tables: Tables, outcome: Outcome, seed: int) -> None:
+def _empty(mariadb: MariaDB, tables: AnalyticsTables, outcome: FuzzResult, seed: int) -> None:
     outcome.found += [f"{wrong} (--seed {seed})" for wrong in tables.nothing_else()]
     outcome.events += tables.facts
     mariadb.execute(EMPTY)

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from analytics_service.ingest.batch import Batch, Fact, fact
 from analytics_service.ingest.bookmarks import log_ids, register
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 from shop.contract.events import Event, serialize
 from shop.contract.lifecycle import TOPICS
 
@@ -19,7 +19,9 @@ def logs(engine: Engine, partitions: int = 2) -> dict[str, int]:
     ids = {topic: f"{topic}-id" for topic in TOPICS}
     with engine.begin() as connection:
         known = log_ids(connection, "cluster", ids, {topic: topic for topic in TOPICS})
-        register(connection, [Partition(log_id, number) for log_id in known.values() for number in range(partitions)])
+        register(
+            connection, [LogPartition(log_id, number) for log_id in known.values() for number in range(partitions)]
+        )
     return known
 
 
@@ -43,7 +45,7 @@ def batch(
     """A batch of the facts; every partition in it was stored up to ``last``."""
     made = Batch(generation, {log_id: topic for topic, log_id in known.items()}, {}, 0.0)
     made.facts.extend(rows)
-    made.predecessors.update({Partition(log_id, partition): last for log_id in {row.log_id for row in rows}})
+    made.predecessors.update({LogPartition(log_id, partition): last for log_id in {row.log_id for row in rows}})
     return made
 
 

@@ -81,7 +81,7 @@ def lives(numbers: Sequence[int]) -> Iterator[Event]:
         yield from life(number, steps=4 if number % 14 == 0 else 1 + number % 3)
 
 
-class Topics:
+class TopicContents:
     """The three topics under a namespace of their own, and a producer that writes to them in transactions."""
 
     def __init__(self, bootstrap: str, namespace: str) -> None:

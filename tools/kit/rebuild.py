@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
 
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
 
@@ -21,7 +21,7 @@ class StoredEvent(NamedTuple):
     event: Event
 
 
-def rebuild(connection: Connection, table: str, partition: Partition, first: int = 0) -> Iterator[StoredEvent]:
+def rebuild(connection: Connection, table: str, partition: LogPartition, first: int = 0) -> Iterator[StoredEvent]:
     """All stored events of one partition from offset ``first`` on, in order of their offsets.
 
     Holds ``CHUNK`` events at a time. Raises KeyError where a row refers to a cart or an address that is not stored,

@@ -12,8 +12,8 @@ from analytics_service.audit.report import Coordinates, Report, Violation, read_
 from analytics_service.audit.rules import Terms
 from analytics_service.audit.settings import AuditSettings
 from analytics_service.audit.shop import RealShop
-from analytics_service.audit.tables import Tables
-from analytics_service.audit.topics import Topics
+from analytics_service.audit.tables import TableReader
+from analytics_service.audit.topics import TopicReader
 from analytics_service.streams import Streams
 from shop.edges import database
 
@@ -38,10 +38,10 @@ def audit(
     silent = logging.getLogger("analytics_service.audit.librdkafka")
     silent.disabled = True
     streams = Streams(settings.namespace)
-    topics = Topics(kafka.client(settings, silent), streams, settings.kafka_bootstrap)
+    topics = TopicReader(kafka.client(settings, silent), streams, settings.kafka_bootstrap)
     engine = database.create(settings)
     try:
-        shop = RealShop(topics, Tables(engine, settings, settings.fulfillment_database), streams, say)
+        shop = RealShop(topics, TableReader(engine, settings, settings.fulfillment_database), streams, say)
         report = Report(RULES.items(), expect)
         Auditor(shop, Terms(shop.now, int(stuck_after * 1000), settled), report, progress).run()
     finally:

@@ -10,7 +10,16 @@ from analytics_service.audit.compaction import Compacted, Remains, is_compacting
 from analytics_service.audit.entries import ProjectedRow, entry_of, entry_of_row, read
 from analytics_service.audit.family import Family
 from analytics_service.audit.history import TABLE_ROW, History
-from analytics_service.audit.messages import MESSAGE_RULES, Chunk, Letter, Message, Pair, Range, Row, is_clean
+from analytics_service.audit.messages import (
+    MESSAGE_RULES,
+    AuditedRange,
+    Chunk,
+    Letter,
+    Message,
+    Pair,
+    StoredRow,
+    is_clean,
+)
 from analytics_service.audit.report import Coordinates, DeadLetters, Report, Violation
 from analytics_service.audit.rules import FAMILY_RULES, FORGOTTEN_RULES, SetBack, Terms
 
@@ -24,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and how much there is."""
 
 
-class Source(Protocol):
+class AuditedShop(Protocol):
     """What is audited: the topics and both databases, as of one moment. Calls may raise Unavailable and UserError."""
 
     @property
@@ -32,7 +41,7 @@ class Source(Protocol):
         """That moment, in milliseconds since 1970."""
 
     @property
-    def ranges(self) -> Sequence[Range]:
+    def ranges(self) -> Sequence[AuditedRange]:
         """What is read of each partition, grouped by topic."""
 
     @property
@@ -50,7 +59,7 @@ class Source(Protocol):
     def strays(self) -> Iterator[Violation]:
         """Rows outside of all ranges that no message can stand behind."""
 
-    def chunks(self, of: Range) -> Iterator[Chunk]:
+    def chunks(self, of: AuditedRange) -> Iterator[Chunk]:
         """All messages and all rows of a range."""
 
     def projection(self) -> Iterator[ProjectedRow]:
@@ -68,7 +77,7 @@ class Horizon:
     of_partition: dict[int, float] = field(default_factory=dict)
     _first_seen: dict[str, float] = field(default_factory=dict)
 
-    def add(self, of: Range, first: int | None, seen_recreated: int | None) -> None:
+    def add(self, of: AuditedRange, first: int | None, seen_recreated: int | None) -> None:
         """Takes in a range and the time of its first message (None: it has none)."""
         if of.start > 0:
             self.raise_to(of.partition, float("inf") if first is None else first)
@@ -96,7 +105,7 @@ class Clock:
         self.set_back: list[SetBack] = []
         self._latest: dict[tuple[str, int], int] = {}
 
-    def add(self, of: Range, messages: Sequence[Message]) -> None:
+    def add(self, of: AuditedRange, messages: Sequence[Message]) -> None:
         """Takes in consecutive messages of a range."""
         times = [message.time for message in messages if message.broker_time]
         if not times:
@@ -118,7 +127,7 @@ class Clock:
 class Auditor:
     """Judges one source once, by ``terms``. What it finds is added to ``report``."""
 
-    def __init__(self, source: Source, terms: Terms, report: Report, progress: Progress = no_progress) -> None:
+    def __init__(self, source: AuditedShop, terms: Terms, report: Report, progress: Progress = no_progress) -> None:
         self._source = source
         self._terms = terms
         self._report = report
@@ -160,7 +169,7 @@ class Auditor:
             done += one.end - one.start
             horizon.add(one, first, recreated.get(one.topic))
             self._explain(remains, horizon)
-            if one.end < one.mark:
+            if one.end < one.high_watermark:
                 self._hidden(one)
         if total:
             self._progress("reading", total, total)
@@ -175,8 +184,8 @@ class Auditor:
         for topic in recreated:
             self._report.note(f"topic {topic} was deleted and recreated; the rows of its earlier life are not judged")
 
-    def _hidden(self, one: Range) -> None:
-        sentence = f"an open transaction hides offsets {one.end} to {one.mark - 1}: they are not audited"
+    def _hidden(self, one: AuditedRange) -> None:
+        sentence = f"an open transaction hides offsets {one.end} to {one.high_watermark - 1}: they are not audited"
         self._report.note(f"{one.topic}/{one.partition}: {sentence}")
         if self._terms.settled:
             self._add("settled", one.topic, one.partition, one.end, sentence)
@@ -189,10 +198,10 @@ class Auditor:
             horizon.raise_to(of.partition, remains.until())
             return
         for offset, is_row in remains.gone:
-            row, letter = (Row(0, ""), None) if is_row else (None, Letter(None, None, None))
+            row, letter = (StoredRow(0, ""), None) if is_row else (None, Letter(None, None, None))
             self._examine(of, offset, Pair(None, None, row, None, letter, True))
 
-    def _compare(self, of: Range, chunk: Chunk, history: History, remains: Remains) -> None:
+    def _compare(self, of: AuditedRange, chunk: Chunk, history: History, remains: Remains) -> None:
         rows, letters = chunk.rows, chunk.letters
         met = 0
         for message in chunk.messages:
@@ -215,7 +224,7 @@ class Auditor:
                 else:
                     self._examine(of, offset, Pair(None, None, rows.get(offset), None, letters.get(offset), True))
 
-    def _examine(self, of: Range, offset: int, pair: Pair) -> None:
+    def _examine(self, of: AuditedRange, offset: int, pair: Pair) -> None:
         if any(first <= offset < end for first, end in of.lost):
             # A person knows that these are not stored; rows here are of messages that the topic gave way to new ones.
             pair = pair._replace(row=None, stored=None, letter=None, due=False)

@@ -7,7 +7,7 @@ rows may have lost their messages, and what began before it may have lost events
 
 from dataclasses import dataclass, field
 
-from analytics_service.audit.messages import Message, Range
+from analytics_service.audit.messages import AuditedRange, Message
 from shop.contract.events import Event
 from shop.contract.lifecycle import LIFECYCLES
 
@@ -23,7 +23,7 @@ _FIRST = {lifecycle.first for lifecycle in LIFECYCLES}
 class Remains:
     """What compaction would have left of one partition. ``gone``: rows (True) and dead letters without a message."""
 
-    of: Range
+    of: AuditedRange
     end: Message | None = None
     gone: list[tuple[int, bool]] = field(default_factory=list)
     _keys: set[bytes] = field(default_factory=set)

@@ -13,7 +13,7 @@ from analytics_service.audit.history import (
     TABLE_ROW,
     Entry,
 )
-from analytics_service.audit.messages import Message, Range
+from analytics_service.audit.messages import AuditedRange, Message
 from analytics_service.dead_letters import reason_of
 from shop.contract.events import Event, Fulfillment, Order, parse
 from shop.contract.ids import fulfillment_id_of, order_id_of
@@ -42,9 +42,9 @@ def read(topic: str, value: bytes | str | None) -> Event | str:
         return reason_of(error)
 
 
-def entry_of(event: Event, message: Message, of: Range) -> Entry:
+def entry_of(event: Event, message: Message, of: AuditedRange) -> Entry:
     """What is remembered of a message."""
-    flags = (RECENT if message.offset >= of.mark else 0) | (BROKER_TIME if message.broker_time else 0)
+    flags = (RECENT if message.offset >= of.high_watermark else 0) | (BROKER_TIME if message.broker_time else 0)
     digest = NO_DIGEST
     if isinstance(event, Fulfillment):
         order_id, subject = event.order_id, event.fulfillment_id

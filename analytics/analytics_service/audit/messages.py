@@ -19,7 +19,7 @@ class Message(NamedTuple):
     headers: Headers | None = None
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """A row of a fact table; ``value`` is the JSON of its event, put together from all tables that it refers to."""
 
     time: int
@@ -43,7 +43,7 @@ class Pair(NamedTuple):
 
     message: Message | None
     event: Event | str | None
-    row: Row | None
+    row: StoredRow | None
     stored: Event | str | None
     letter: Letter | None
     due: bool
@@ -130,10 +130,10 @@ def _text(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:120]}..."
 
 
-class Range(NamedTuple):
+class AuditedRange(NamedTuple):
     """What is audited of one partition: offsets from ``start`` up to, but not with, ``end``.
 
-    ``mark``      the end as noted first, before that of any other partition was noted as ``end``
+    ``high_watermark``      the end as noted first, before that of any other partition was noted as ``end``
     ``unstored``  the first offset that analytics has not come to
     ``lost``      offsets that a person allowed analytics to lose, as half-open ranges
     """
@@ -141,7 +141,7 @@ class Range(NamedTuple):
     topic: str
     partition: int
     start: int
-    mark: int
+    high_watermark: int
     end: int
     unstored: int
     lost: Sequence[tuple[int, int]] = ()
@@ -153,5 +153,5 @@ class Chunk:
     to this one's, in any order."""
 
     messages: Sequence[Message]
-    rows: Mapping[int, Row]
+    rows: Mapping[int, StoredRow]
     letters: Mapping[int, Letter]

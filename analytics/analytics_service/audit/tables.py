@@ -16,7 +16,7 @@ from analytics_service.audit.entries import ProjectedRow
 from analytics_service.audit.messages import Letter
 from analytics_service.audit.report import DeadLetters
 from analytics_service.stored import last_offsets
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 from shop.contract.lifecycle import TOPICS
 from shop.edges.database import explain
 from shop.edges.settings import DatabaseSettings
@@ -57,7 +57,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
 """Where each field of an event comes from."""
 
 
-class Log(NamedTuple):
+class StoredLog(NamedTuple):
     """A row of ``kafka_log``: one life of a topic."""
 
     log_id: int
@@ -67,7 +67,7 @@ class Log(NamedTuple):
     first_seen: datetime
 
 
-class Tables:
+class TableReader:
     """Both databases. Every call raises Unavailable or UserError when the database does not answer or refuses."""
 
     def __init__(self, engine: Engine, settings: DatabaseSettings, fulfillment_database: str) -> None:
@@ -75,35 +75,35 @@ class Tables:
         self._settings = settings
         self._fulfillment_database = fulfillment_database
 
-    def logs(self) -> list[Log]:
+    def logs(self) -> list[StoredLog]:
         """All lives of all topics that analytics knows."""
         with self._connection() as connection:
             rows = connection.exec_driver_sql("SELECT log_id, topic, topic_id, cluster_id, first_seen FROM kafka_log")
             return [
-                Log(log_id, topic, topic_id, cluster_id, first_seen.replace(tzinfo=UTC))
+                StoredLog(log_id, topic, topic_id, cluster_id, first_seen.replace(tzinfo=UTC))
                 for log_id, topic, topic_id, cluster_id, first_seen in rows
             ]
 
-    def partitions(self) -> Iterator[tuple[str, Partition]]:
+    def partitions(self) -> Iterator[tuple[str, LogPartition]]:
         """Each table, with each log and partition that it has rows of."""
         with self._connection() as connection:
             for table in (*TOPICS, "dead_letter"):
                 for row in connection.exec_driver_sql(f"SELECT DISTINCT log_id, kafka_partition FROM `{table}`"):
-                    yield table, Partition(*row)
+                    yield table, LogPartition(*row)
 
-    def last_offsets(self, partitions: Sequence[Partition], tables: Mapping[int, str]) -> dict[Partition, int]:
+    def last_offsets(self, partitions: Sequence[LogPartition], tables: Mapping[int, str]) -> dict[LogPartition, int]:
         """The last offset stored of each partition; -1: none."""
         with self._connection() as connection:
             return last_offsets(connection, partitions, tables)
 
-    def accepted_losses(self) -> dict[Partition, list[tuple[int, int]]]:
+    def accepted_losses(self) -> dict[LogPartition, list[tuple[int, int]]]:
         """The ranges of offsets that a person allowed to be lost."""
-        losses: dict[Partition, list[tuple[int, int]]] = {}
+        losses: dict[LogPartition, list[tuple[int, int]]] = {}
         with self._connection() as connection:
             for log_id, number, first, after in connection.exec_driver_sql(
                 "SELECT log_id, kafka_partition, first_offset, next_offset FROM accepted_loss"
             ):
-                losses.setdefault(Partition(log_id, number), []).append((first, after))
+                losses.setdefault(LogPartition(log_id, number), []).append((first, after))
         return losses
 
     def dead_letters(self) -> DeadLetters:
@@ -134,7 +134,7 @@ class Tables:
                 )
 
     @contextmanager
-    def rows(self, topic: str, partition: Partition | None) -> Iterator["Rows"]:
+    def rows(self, topic: str, partition: LogPartition | None) -> Iterator["Rows"]:
         """The rows of one partition; of None there are none."""
         with self._connection() as connection:
             yield Rows(connection, topic, partition)
@@ -151,7 +151,7 @@ class Tables:
 class Rows:
     """The rows of one partition of one log: facts and dead letters."""
 
-    def __init__(self, connection: Connection, topic: str, partition: Partition | None) -> None:
+    def __init__(self, connection: Connection, topic: str, partition: LogPartition | None) -> None:
         self._connection = connection
         self._partition = partition
         made_of = ", ".join(f"'{name}', {source}" for name, source in _FIELDS[topic].items())

@@ -24,7 +24,7 @@ CHUNK = 5000
 Offsets = Mapping[TopicPartition, int]
 
 
-class Topics:
+class TopicReader:
     """Reads all three topics without a group: it stores nothing at the broker.
 
     Every call blocks for seconds at most and raises Unavailable when there is no answer, UserError when a topic is
@@ -99,15 +99,15 @@ class Topics:
         return self._offsets(topic_partitions, OffsetSpec.latest(), committed=False)  # type: ignore[no-untyped-call]
 
     def stable_ends(
-        self, topic_partitions: Iterable[TopicPartition], marks: Offsets, say: Callable[[str], None]
+        self, topic_partitions: Iterable[TopicPartition], high_watermarks: Offsets, say: Callable[[str], None]
     ) -> Offsets:
-        """Up to where everything is decided: committed or aborted (last stable offset). Waits until that is ``marks``
-        at least, but not for ever; says what it waits for."""
+        """Up to where everything is decided: committed or aborted (last stable offset). Waits until that is
+        ``high_watermarks`` at least, but not for ever; says what it waits for."""
         deadline = time.monotonic() + TRANSACTION_SECONDS
         said = False
         while True:
             ends = self._offsets(topic_partitions, OffsetSpec.latest(), committed=True)  # type: ignore[no-untyped-call]
-            hidden = sum(max(0, marks[topic_partition] - end) for topic_partition, end in ends.items())
+            hidden = sum(max(0, high_watermarks[topic_partition] - end) for topic_partition, end in ends.items())
             if not hidden or time.monotonic() > deadline:
                 return ends
             if not said:

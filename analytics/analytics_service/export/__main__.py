@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from analytics_service.export import extract
 from analytics_service.export.cells import line
-from analytics_service.export.extract import Period, Source
+from analytics_service.export.extract import Period, Relation
 from analytics_service.settings import ReaderSettings
 from shop.edges import database, terminal, times
 from shop.edges.database import explain
@@ -101,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _check(source: Source, period: Period, window: str | None) -> None:
+def _check(source: Relation, period: Period, window: str | None) -> None:
     if period != Period(None, None) and source.time is None:
         instead = "limit it with --window" if source.is_view else "it can only be exported whole"
         raise UserError(f"--from and --to do not go with {source.name}, which has no time of its messages: {instead}")
@@ -111,7 +111,7 @@ def _check(source: Source, period: Period, window: str | None) -> None:
         raise UserError(f"--window does not go with {source.name}, which is a table: it is for views")
 
 
-def _write(engine: Engine, source: Source, period: Period, window: int, output: BinaryIO, *, guard: bool) -> int:
+def _write(engine: Engine, source: Relation, period: Period, window: int, output: BinaryIO, *, guard: bool) -> int:
     """Writes the header and all rows, and returns the number of rows. The count is only made where a person looks."""
     shown = sys.stderr.isatty() and not output.isatty()
     total = None

@@ -21,7 +21,7 @@ _SESSION = text("SET net_write_timeout = 86400, @kpi_window = :window")
 
 
 @dataclass(frozen=True)
-class Source:
+class Relation:
     """A table or view that exists; ``key``: columns of its primary key, ``time``: the one that a period limits."""
 
     name: str
@@ -38,7 +38,7 @@ class Period:
     until: datetime | None
 
 
-def find(connection: Connection, name: str) -> Source:
+def find(connection: Connection, name: str) -> Relation:
     """The table or view of that name. Raises UserError that names those that exist, and DBAPIError."""
     kinds = {
         row.name: row.kind == "VIEW"
@@ -53,7 +53,7 @@ def find(connection: Connection, name: str) -> Source:
         there = f"there are {', '.join(kinds)}" if kinds else "there are none: load sql/ first"
         raise UserError(f"there is no table or view {name!r}; {there}" if name else f"name a table or view; {there}")
     if kinds[name]:
-        return Source(name, True, (), None)
+        return Relation(name, True, (), None)
     of_table = "FROM information_schema.{} WHERE table_schema = DATABASE() AND table_name = :name"
     columns = connection.execute(text(f"SELECT column_name {of_table.format('columns')}"), {"name": name}).scalars()
     there_are = set(columns)
@@ -64,16 +64,16 @@ def find(connection: Connection, name: str) -> Source:
         ),
         {"name": name},
     ).scalars()
-    return Source(name, False, tuple(key), next((one for one in TIME_COLUMNS if one in there_are), None))
+    return Relation(name, False, tuple(key), next((one for one in TIME_COLUMNS if one in there_are), None))
 
 
-def count(connection: Connection, source: Source, period: Period) -> int:
+def count(connection: Connection, source: Relation, period: Period) -> int:
     """How many rows there are as of now."""
     return int(connection.execute(_select(func.count(), source, period)).scalar_one())
 
 
 @contextmanager
-def stream(engine: Engine, source: Source, period: Period, window: int) -> Iterator[CursorResult[Any]]:
+def stream(engine: Engine, source: Relation, period: Period, window: int) -> Iterator[CursorResult[Any]]:
     """The rows as of now, those of a table in the order of its primary key; at most ``ROWS_AT_ONCE`` are held.
 
     Where the caller leaves with an exception, the rest is not read. Raises DBAPIError.
@@ -88,7 +88,7 @@ def stream(engine: Engine, source: Source, period: Period, window: int) -> Itera
             raise
 
 
-def _select(what: Any, source: Source, period: Period) -> Select[Any]:
+def _select(what: Any, source: Relation, period: Period) -> Select[Any]:
     statement = select(what).select_from(table(source.name))
     if source.time and period.since:
         statement = statement.where(column(source.time) >= period.since)

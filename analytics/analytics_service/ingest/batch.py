@@ -8,7 +8,7 @@ from confluent_kafka import Message
 
 from analytics_service.dead_letters import LONGEST_REASON, DeadLetter, encode_headers, headers_of
 from analytics_service.ingest.rows import Child, row
-from analytics_service.streams import Partition, TopicPartition
+from analytics_service.streams import LogPartition, TopicPartition
 from shop.contract.events import parse
 
 
@@ -72,7 +72,7 @@ class Batch:
     tables: Mapping[int, str]
     topic_ids: Mapping[str, str]
     opened_at: float
-    predecessors: dict[Partition, int] = field(default_factory=dict)
+    predecessors: dict[LogPartition, int] = field(default_factory=dict)
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)

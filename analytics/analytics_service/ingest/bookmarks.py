@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from analytics_service.stored import Tables, last_offsets
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 
 
 class Bookmark(NamedTuple):
@@ -33,13 +33,13 @@ def log_ids(
     return {topic: by_topic_id[topic_id] for topic, topic_id in topic_ids.items()}
 
 
-def register(connection: Connection, partitions: Iterable[Partition]) -> None:
+def register(connection: Connection, partitions: Iterable[LogPartition]) -> None:
     """Makes the partitions lockable. Known ones are not touched: a writer may hold them."""
     for partition in partitions:
         connection.execute(_NEW_PARTITION, partition._asdict())
 
 
-def lock(connection: Connection, partitions: Iterable[Partition]) -> None:
+def lock(connection: Connection, partitions: Iterable[LogPartition]) -> None:
     """Makes this transaction the partitions' only writer until it ends. Blocks while another one is; always in the
     same order, so that two writers do not wait for each other."""
     wanted = ", ".join(f"({log_id}, {number})" for log_id, number in sorted(partitions))
@@ -49,14 +49,18 @@ def lock(connection: Connection, partitions: Iterable[Partition]) -> None:
     )
 
 
-def bookmarks(connection: Connection, partitions: Iterable[Partition], tables: Tables) -> dict[Partition, Bookmark]:
+def bookmarks(
+    connection: Connection, partitions: Iterable[LogPartition], tables: Tables
+) -> dict[LogPartition, Bookmark]:
     """Where to go on in each partition."""
-    accepted = {Partition(row.log_id, row.kafka_partition): row.next_offset for row in connection.execute(_ACCEPTED)}
+    accepted = {
+        LogPartition(row.log_id, row.kafka_partition): row.next_offset for row in connection.execute(_ACCEPTED)
+    }
     last = last_offsets(connection, partitions, tables)
     return {partition: Bookmark(offset, accepted.get(partition, 0)) for partition, offset in last.items()}
 
 
-def record_loss(connection: Connection, partition: Partition, first: int, after: int) -> None:
+def record_loss(connection: Connection, partition: LogPartition, first: int, after: int) -> None:
     """Notes that offsets ``first`` up to ``after`` are gone for ever, and that a person knows."""
     connection.execute(_NEW_LOSS, partition._asdict() | {"first": first, "after": after})
 

@@ -5,7 +5,7 @@ import confluent_kafka as ck
 from analytics_service.dead_letters import reason_of
 from analytics_service.ingest.batch import Batch, dead_letter, fact
 from analytics_service.ingest.rows import milliseconds
-from analytics_service.streams import Partition
+from analytics_service.streams import LogPartition
 
 
 class Decoder:
@@ -14,7 +14,7 @@ class Decoder:
     def __init__(self) -> None:
         self._time: tuple[int | None, str] = (None, "")
 
-    def add(self, message: ck.Message, offset: int, partition: Partition, batch: Batch) -> None:
+    def add(self, message: ck.Message, offset: int, partition: LogPartition, batch: Batch) -> None:
         """Adds the message at these coordinates. Raises nothing: whatever is wrong with it is the letter's reason."""
         log_id, number = partition
         table, timestamp = batch.tables[log_id], None

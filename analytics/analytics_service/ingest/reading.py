@@ -7,15 +7,15 @@ import structlog
 from sqlalchemy import Engine
 
 from analytics_service.ingest.bookmarks import Bookmark, bookmarks, log_ids, record_loss, register
-from analytics_service.kafka import Broker, Range
-from analytics_service.streams import Partition, Streams, TopicPartition
+from analytics_service.kafka import Broker, OffsetRange
+from analytics_service.streams import LogPartition, Streams, TopicPartition
 from shop.runtime.errors import Unavailable, UserError
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Progress:
+class PartitionProgress:
     """How far one partition is read.
 
     ``last``    the offset of the last message handed on, before any the last one stored; -1: none
@@ -24,7 +24,7 @@ class Progress:
     ``end``     the offset behind everything, when the partition was last read up to its end
     """
 
-    partition: Partition
+    partition: LogPartition
     last: int
     read: int
     stored: int
@@ -44,7 +44,7 @@ class Reading:
     generation: int
     topic_ids: dict[str, str]
     tables: dict[int, str]
-    progress: dict[TopicPartition, Progress]
+    progress: dict[TopicPartition, PartitionProgress]
     cut_off: frozenset[TopicPartition]
     behind: int
 
@@ -73,15 +73,15 @@ def begin(
         logs = log_ids(connection, broker.cluster_id(), topic_ids, names)
         tables = {log_id: names[topic] for topic, log_id in logs.items()}
         partitions = {
-            topic_partition: Partition(logs[topic_partition.topic], topic_partition.partition)
+            topic_partition: LogPartition(logs[topic_partition.topic], topic_partition.partition)
             for topic_partition in topic_partitions
         }
         register(connection, partitions.values())
-        marks = bookmarks(connection, partitions.values(), tables)
+        bookmark_of = bookmarks(connection, partitions.values(), tables)
         progress = {}
         for topic_partition, partition in partitions.items():
-            mark = marks[partition]
-            start, gap = _start(topic_partition, held[topic_partition], mark, accept_loss)
+            bookmark = bookmark_of[partition]
+            start, gap = _start(topic_partition, held[topic_partition], bookmark, accept_loss)
             if gap is not None:
                 log.error(
                     "loss accepted",
@@ -91,7 +91,7 @@ def begin(
                     after=gap[1],
                 )
                 record_loss(connection, partition, *gap)
-            progress[topic_partition] = Progress(partition, mark.last, start, start)
+            progress[topic_partition] = PartitionProgress(partition, bookmark.last, start, start)
     return Reading(
         generation,
         topic_ids,
@@ -109,11 +109,11 @@ def begin(
 
 
 def _start(
-    topic_partition: TopicPartition, held: Range, mark: Bookmark, accept_loss: bool
+    topic_partition: TopicPartition, held: OffsetRange, bookmark: Bookmark, accept_loss: bool
 ) -> tuple[int, tuple[int, int] | None]:
     """Where to go on in a partition, and the range of offsets that is lost by it."""
-    resume = held.first if mark.resume is None else mark.resume
-    if held.first <= resume <= held.end or resume == mark.accepted:
+    resume = held.first if bookmark.resume is None else bookmark.resume
+    if held.first <= resume <= held.end or resume == bookmark.accepted:
         return resume, None
     if resume < held.first:
         start, gap, cause = held.first, (resume, held.first), "retention removed them before they were stored"

@@ -24,7 +24,7 @@ CHUNK = 500
 
 
 @dataclass
-class Outcome:
+class RedriveResult:
     """How many dead letters were tried, were settled, and why the others are still no events."""
 
     tried: int = 0
@@ -49,12 +49,12 @@ def main() -> None:
         print(f"{count:8}  {reason_text}")
 
 
-def redrive(engine: Engine, *, dry_run: bool) -> Outcome:
+def redrive(engine: Engine, *, dry_run: bool) -> RedriveResult:
     """Tries every dead letter that has no fact row. Raises DBAPIError when the database does not answer."""
-    store, outcome = Store(engine), Outcome()
+    store, outcome = Store(engine), RedriveResult()
     for table in TOPICS:
         for facts, reasons in _chunks(engine, table):
-            accepted, refused = store.sift(facts) if dry_run else store.settle(facts)
+            accepted, refused = store.bisect_refused(facts) if dry_run else store.store_redriven(facts)
             outcome.tried += len(facts) + len(reasons)
             outcome.settled += len(accepted)
             outcome.reasons.update(reasons)

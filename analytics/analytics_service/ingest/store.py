@@ -73,12 +73,12 @@ class Store:
             self._store(batch, batch.facts, batch.letters)
             return 0
         except Refused:
-            facts, refused = self.sift(batch.facts)
+            facts, refused = self.bisect_refused(batch.facts)
         letters = [one.refused(f"the database refuses it: {reason}"[:LONGEST_REASON]) for one, reason in refused]
         self._store(batch, facts, batch.letters + letters)
         return len(refused)
 
-    def sift(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
+    def bisect_refused(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
         """The facts that the database takes, and the others with its reasons: found by halving. Stores nothing."""
         reason = self._refusal(facts)
         if reason is None:
@@ -86,16 +86,16 @@ class Store:
         if len(facts) == 1:
             return [], [(facts[0], reason)]
         middle = len(facts) // 2
-        taken, refused = self.sift(facts[:middle])
-        more_taken, more_refused = self.sift(facts[middle:])
+        taken, refused = self.bisect_refused(facts[:middle])
+        more_taken, more_refused = self.bisect_refused(facts[middle:])
         return taken + more_taken, refused + more_refused
 
-    def settle(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
+    def store_redriven(self, facts: Sequence[Fact]) -> tuple[list[Fact], list[Refusal]]:
         """Stores facts of dead letters, and says which the database takes and which it refuses.
 
         Raises Collision when somebody else settles them, DBAPIError when the database does not answer.
         """
-        taken, refused = self.sift(facts)
+        taken, refused = self.bisect_refused(facts)
         with self._engine.begin() as connection:
             self._load(connection, taken)
         return taken, refused
@@ -116,7 +116,7 @@ class Store:
                     lock(connection, batch.predecessors)
                     _check(connection, batch)
                     carts, addresses = self._load(connection, facts)
-                    _put_away(connection, letters)
+                    _insert_dead_letters(connection, letters)
                 break
             except DBAPIError as error:
                 if database.error_code(error) not in {LOCK_WAIT_TIMEOUT, DEADLOCK} or attempt == ATTEMPTS:
@@ -199,7 +199,7 @@ def _reason(connection: Connection, otherwise: str) -> str:
     return otherwise
 
 
-def _put_away(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+def _insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     if letters:
         try:
             connection.execute(_NEW_DEAD_LETTER, [letter._asdict() for letter in letters])

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from sqlalchemy import Connection, text
 
-Row = Mapping[str, Any]
+KpiRow = Mapping[str, Any]
 
 SHOWN: Mapping[str, str] = {
     "funnel": "step_no",
@@ -70,10 +70,10 @@ class Kpis:
     window: int
     at: datetime
     lag: int | None
-    dead_letters: Row
-    views: Mapping[str, list[Row]]
+    dead_letters: KpiRow
+    views: Mapping[str, list[KpiRow]]
 
-    def one(self, view: str) -> Row:
+    def one(self, view: str) -> KpiRow:
         """The row of a view that always has one."""
         (row,) = self.views[view]
         return row
@@ -88,7 +88,7 @@ def read(connection: Connection, window: int, lag: int | None, views: Mapping[st
     """The KPIs as of now. Raises DBAPIError."""
     connection.execute(text("SET @kpi_window = :window"), {"window": window})
 
-    def rows(view: str, order: str) -> list[Row]:
+    def rows(view: str, order: str) -> list[KpiRow]:
         query = f"SELECT * FROM kpi_{view}" + (f" ORDER BY {order}" if order else "")
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
@@ -182,7 +182,7 @@ def _count(number: Any) -> str:
     return f"{int(number):,}"
 
 
-def _sum(rows: Iterable[Row], column: str) -> str:
+def _sum(rows: Iterable[KpiRow], column: str) -> str:
     return _count(sum(row[column] for row in rows))
 
 

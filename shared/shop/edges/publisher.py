@@ -14,7 +14,15 @@ from shop.runtime.log import Log
 from shop.runtime.loop import Processor
 from shop.runtime.watchdog import Watchdog
 
-REFUSED = ("invalid", "illegal", "orphan", "unproved", "let_go")
+REFUSED = {
+    "invalid": "invalid",
+    "illegal": "illegal",
+    "orphan": "orphan",
+    "unproved": "unproved",
+    "let_go": "abandoned",
+}
+"""What is counted, by label. Dashboards know the label ``let_go`` and the metric ``shop_reloads``: both keep their
+names."""
 
 
 class Locks(Protocol):
@@ -51,14 +59,14 @@ class Publisher:
 
     def metrics(self) -> Iterable[Metric]:
         processor, counts = self._processor, self._processor.counts
-        yield Counter("shop_messages_read", "Messages read, own ones included.", counts["read"])
+        yield Counter("shop_messages_read", "Messages read, those of the output topic included.", counts["read"])
         yield Counter("shop_events_published", "Events in committed transactions.", counts["published"])
         yield Counter("shop_entities_opened", "Entities opened by this service itself.", counts["opened"])
         seconds = processor.transaction_seconds
         yield Summary("shop_transaction_seconds", "Committed transactions.", counts["transactions"], seconds)
         yield Counter("shop_reloads", "Restores from the log after an abort or an error.", counts["restores"])
         refused = Counter("shop_messages_refused", "Messages that led to nothing.", labels=["reason"])
-        yield by_label(refused, {(reason,): counts[reason] for reason in REFUSED})
+        yield by_label(refused, {(label,): counts[kind] for label, kind in REFUSED.items()})
         yield Gauge("shop_pending_triggers", "Events whose transition is not committed yet.", processor.pending)
         yield Gauge("shop_open_entities", "Entities of which another event is to come.", processor.open_entities)
         yield from self._lag()

@@ -15,7 +15,7 @@ from shop.runtime.clock import SystemClock
 from shop.runtime.kafka.log import KafkaLog
 from shop.runtime.kafka.options import KafkaOptions
 from shop.runtime.limits import Limits
-from shop.runtime.loop import Processor, Projection, Source
+from shop.runtime.loop import EntitySource, Processor, Projection
 from shop.runtime.watchdog import Watchdog
 
 WATCHDOG_SECONDS = 90
@@ -29,7 +29,7 @@ def arguments(service: str) -> dict[str, object]:
     parser.add_argument(
         "--accept-loss",
         action="store_true",
-        help="go on where a stored offset is no longer in the topic (what was between is lost), "
+        help="go on where a committed offset is no longer in the topic (what was between is lost), "
         "and act on triggers of which nothing proves that they are undone (some may be done twice)",
     )
     return {name: value for name, value in vars(parser.parse_args()).items() if value}
@@ -39,7 +39,7 @@ def serve(
     settings: BusinessSettings,
     rules: Rules[Any],
     *,
-    source: Source | None = None,
+    source: EntitySource | None = None,
     projection: Projection | None = None,
     locks: Locks | None = None,
 ) -> None:

@@ -133,7 +133,7 @@ class BusinessSettings(MonitoredSettings):
         100_000, ge=100, description="pending triggers above which the input partitions are paused"
     )
     accept_loss: bool = Field(
-        False, description="go on where a stored offset is no longer in the topic, and log the gap"
+        False, description="go on where a committed offset is no longer in the topic, and log the gap"
     )
 
 

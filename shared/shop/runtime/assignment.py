@@ -21,7 +21,7 @@ from shop.runtime.errors import Unavailable, UserError
 from shop.runtime.hanging import HangingTransaction
 from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition, TopicState
-from shop.runtime.partition import Partition
+from shop.runtime.partition import PartitionState
 from shop.runtime.refusals import Refusals
 
 log = structlog.get_logger()
@@ -34,12 +34,12 @@ class AssignmentState:
     output_topic: str
     input_topics: tuple[str, ...]
     topics: Mapping[str, TopicState] = field(default_factory=dict)
-    partitions: dict[int, Partition] = field(default_factory=dict)
+    partitions: dict[int, PartitionState] = field(default_factory=dict)
     live: bool = False
     stored: Mapping[TopicPartition, Committed] = field(default_factory=dict)
     committed_at: float = float("-inf")
     more_is_due: bool = False
-    pushed_back: bool = False
+    backpressure: bool = False
     arrived: list[tuple[int, Event]] = field(default_factory=list)
     """First events of new entities, each with the number of its partition, that are not published yet."""
     unprojected: list[tuple[Record, Entity]] = field(default_factory=list)
@@ -51,18 +51,18 @@ class AssignmentState:
     """How often it failed since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
     """Per partition number: triggers in doubt, and the output end to read up to before they are judged."""
-    _ready: deque[tuple[Partition, Trigger]] = field(default_factory=deque)
+    _ready: deque[tuple[PartitionState, Trigger]] = field(default_factory=deque)
     """What was due when it was scheduled: most of what is decided in a hurry, and a queue is cheaper than a heap."""
-    _timers: list[tuple[float, int, Partition, Trigger]] = field(default_factory=list)
+    _timers: list[tuple[float, int, PartitionState, Trigger]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
 
-    def schedule(self, partition: Partition, trigger: Trigger, elapsed: float) -> None:
+    def schedule(self, partition: PartitionState, trigger: Trigger, elapsed: float) -> None:
         if trigger.due <= elapsed:
             self._ready.append((partition, trigger))
         else:
             heapq.heappush(self._timers, (trigger.due, next(self._order), partition, trigger))
 
-    def due(self, elapsed: float) -> tuple[Partition, Trigger] | None:
+    def due(self, elapsed: float) -> tuple[PartitionState, Trigger] | None:
         """Takes the next trigger whose time has come, the longest overdue of those that waited for it and of those
         that came too late to wait."""
         if self._timers:
@@ -133,7 +133,7 @@ def restore(
     source: Log, rules: Rules[Any], limits: Limits, accept_loss: bool, refusals: Refusals
 ) -> AssignmentState | None:
     """Restores from the log; None while the topics do not fit together. The order of the steps is what makes it
-    safe; step 5, to decide nothing before every mark is reached, is the loop's."""
+    safe; step 5, to decide nothing before every restore target is reached, is the loop's."""
     # 1. No predecessor in this slot can commit any more.
     source.init_transactions()
     assignment = AssignmentState(rules.topic, rules.inputs)
@@ -144,11 +144,11 @@ def restore(
     # 2. A predecessor in another slot may still finish until this returns.
     committed = source.committed(held)
     # 3. Only now the ends: everything that anyone committed before lies below.
-    marks = source.high_watermarks(held)
+    targets = source.high_watermarks(held)
     beginnings = source.beginnings(held)
     try:
         starts = {
-            number: start_of(_broker_state(number, assignment, committed, beginnings, marks), accept_loss)
+            number: start_of(_broker_state(number, assignment, committed, beginnings, targets), accept_loss)
             for number in numbers
         }
     except UserError:
@@ -158,8 +158,10 @@ def restore(
         raise
     _say_doubts(starts)
     for number, start in starts.items():
-        ends = {topic: marks[TopicPartition(topic, number)] for topic in assignment.topics}
-        assignment.partitions[number] = Partition(number, rules, limits, start, ends, assignment.schedule, refusals)
+        ends = {topic: targets[TopicPartition(topic, number)] for topic in assignment.topics}
+        assignment.partitions[number] = PartitionState(
+            number, rules, limits, start, ends, assignment.schedule, refusals
+        )
     # 4. Explicit offsets; the inputs wait until the fold is complete.
     source.start(assignment.next)
     source.pause(assignment.input_partitions)

@@ -31,7 +31,7 @@ class Position(NamedTuple):
 @dataclass(frozen=True)
 class Checkpoint:
     """The offsets that one transaction committed for a partition number, by topic, and the checksum of the last event
-    that was published there by then (``hanging.mark``)."""
+    that was published there by then (``hanging.checksum``)."""
 
     partition: int
     published: str
@@ -155,7 +155,7 @@ def _kept(broker: BrokerState, topic: str, offset: int, accept_loss: bool) -> in
     if beginning <= offset <= end:
         return offset
     lost = (
-        f"{topic}/{broker.partition}: the stored offset {offset} is not in the topic any more, "
+        f"{topic}/{broker.partition}: the committed offset {offset} is not in the topic any more, "
         f"which holds {beginning} to {end}"
     )
     if not accept_loss:

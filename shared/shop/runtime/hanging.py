@@ -23,12 +23,12 @@ class HangingTransaction(NamedTuple):
     published: str
 
 
-def mark(value: bytes) -> str:
+def checksum(value: bytes) -> str:
     """A short name for an event. Two may have the same one: that only makes us more careful."""
     return f"{zlib.crc32(value):08x}"
 
 
 def may_be_aborted(published: str, values: Iterable[bytes]) -> bool:
-    """Whether the offsets stored with the mark ``published`` are those of a transaction before the one that these
-    events are of."""
-    return published not in map(mark, values)
+    """Whether the offsets committed with the checksum ``published`` are those of a transaction before the one that
+    these events are of."""
+    return published not in map(checksum, values)

@@ -10,7 +10,7 @@ from shop.runtime.log import Record
 
 
 @dataclass(frozen=True)
-class LetGo:
+class AbandonedEntity:
     """An open entity that is waited for no longer, and where its latest event lies."""
 
     entity: Entity
@@ -63,12 +63,12 @@ class History:
         """The offset of the first record that is needed, ``floor`` at most. It is that of the last ``trim``."""
         return min([floor, *(records[0][0] for records in (self._recent, self._waiting) if records)])
 
-    def trim(self, end: int, floor: int, horizon: float) -> list[LetGo]:
+    def trim(self, end: int, floor: int, horizon: float) -> list[AbandonedEntity]:
         """Forgets what is not needed any more, now that all below ``end`` is read: ``floor`` is the offset from which
         on a record may prove a trigger done, ``horizon`` the time stamp at which the dedupe window begins."""
         if floor > self._closed_until and self._closed:
             self._closed = ClosedEntities()
-        let_go: list[LetGo] = []
+        abandoned: list[AbandonedEntity] = []
         dedupe_limit, hold_limit = self._limits.dedupe_limit, self._limits.hold_limit
         while self._recent:
             offset, read_at, entity = self._recent[0]
@@ -79,21 +79,21 @@ class History:
             if held <= hold_limit if needed else held <= dedupe_limit and (offset >= floor or read_at > horizon):
                 break
             self._recent.popleft()
-            self._drop(entity, offset, floor, let_go)
+            self._drop(entity, offset, floor, abandoned)
         while self._waiting:
             offset, _, entity = self._waiting[0]
             if _is_needed(entity, offset) and end - offset <= hold_limit:
                 break
             self._waiting.popleft()
-            self._drop(entity, offset, floor, let_go)
-        return let_go
+            self._drop(entity, offset, floor, abandoned)
+        return abandoned
 
-    def _drop(self, entity: Entity, offset: int, floor: int, let_go: list[LetGo]) -> None:
+    def _drop(self, entity: Entity, offset: int, floor: int, abandoned: list[AbandonedEntity]) -> None:
         if entity.offset != offset:
             return
         self.entities.pop(entity.id, None)
         if entity.open:
-            let_go.append(LetGo(entity, offset))
+            abandoned.append(AbandonedEntity(entity, offset))
         elif offset >= floor and entity.status is not None:
             self._closed.add(entity.id, entity.status)
             self._closed_until = max(self._closed_until, offset)

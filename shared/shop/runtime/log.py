@@ -95,8 +95,8 @@ class Log(Protocol):
         ours is under way, none of a predecessor in this slot is open, and none of it can be committed any more."""
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
-        """The stable stored offsets: waits for transactions that are still about to change them (KIP-447).
-        A partition without a stored offset is missing."""
+        """The stable committed offsets: waits for transactions that are still about to change them (KIP-447).
+        A partition without a committed offset is missing."""
 
     def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The first offset that each partition still holds."""

@@ -37,7 +37,7 @@ REPORT_SECONDS = 10.0
 log = structlog.get_logger()
 
 
-class Source(Protocol):
+class EntitySource(Protocol):
     """Where new entities come from, in a service that opens them itself."""
 
     def arrivals(
@@ -70,7 +70,7 @@ class Processor:
         clock: Clock,
         limits: Limits,
         *,
-        source: Source | None = None,
+        source: EntitySource | None = None,
         projection: Projection | None = None,
         accept_loss: bool = False,
         heartbeat: Callable[[], None] = lambda: None,
@@ -150,7 +150,7 @@ class Processor:
             self._admit(unix, elapsed)
             self._conclude()
             self._resolve_doubts(elapsed)
-            self._push_back()
+            self._apply_backpressure()
             self._transact(unix, elapsed)
 
     def _read(self, record: Record, unix: float, elapsed: float) -> None:
@@ -186,10 +186,10 @@ class Processor:
                 room -= 1
                 yield event
         assignment.more_is_due = len(assignment.arrived) >= room
-        births, assignment.arrived = assignment.arrived[:room], assignment.arrived[room:]
-        self.counts["opened"] += len(births)
-        for number, first in births:
-            yield assignment.partitions[number].give_birth(first, unix, elapsed)
+        opened, assignment.arrived = assignment.arrived[:room], assignment.arrived[room:]
+        self.counts["opened"] += len(opened)
+        for number, first in opened:
+            yield assignment.partitions[number].open_entity(first, unix, elapsed)
 
     def _admit(self, unix: float, elapsed: float) -> None:
         """Takes in who arrived, while the broker commits what was decided before."""
@@ -249,7 +249,8 @@ class Processor:
         self._stall = (elapsed, assignment.missing)
 
     def _is_live(self, unix: float, elapsed: float) -> bool:
-        """Step 5 of the restore: nothing is decided before every output partition has been read up to its mark."""
+        """Step 5 of the restore: nothing is decided before every output partition has been read up to its restore
+        target."""
         assignment = self._assignment
         if assignment.live or not assignment.partitions:
             return assignment.live
@@ -334,7 +335,7 @@ class Processor:
         if assignment.project_at is not None:
             assignment.project_at = None
             self._log.resume(assignment.output_partitions)
-            if assignment.live and not assignment.pushed_back:
+            if assignment.live and not assignment.backpressure:
                 self._log.resume(assignment.input_partitions)
         return True
 
@@ -342,29 +343,29 @@ class Processor:
         """A trigger whose entity may lie in output records that are not read yet waits for the output partition's end
         as of now; one question to the broker settles all that are in doubt."""
         assignment = self._assignment
-        for number, (mark, triggers) in list(assignment.doubted.items()):
-            if assignment.partitions[number].next >= mark:
+        for number, (end, triggers) in list(assignment.doubted.items()):
+            if assignment.partitions[number].next >= end:
                 del assignment.doubted[number]
                 assignment.partitions[number].resolve(triggers, elapsed)
         in_doubt = [
             number for number, one in assignment.partitions.items() if one.doubts and number not in assignment.doubted
         ]
         if in_doubt:
-            marks = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
-            for topic_partition, mark in marks.items():
+            ends = self._log.high_watermarks([TopicPartition(self._rules.topic, number) for number in in_doubt])
+            for topic_partition, end in ends.items():
                 partition = assignment.partitions[topic_partition.partition]
-                assignment.doubted[topic_partition.partition], partition.doubts = (mark, partition.doubts), []
+                assignment.doubted[topic_partition.partition], partition.doubts = (end, partition.doubts), []
 
-    def _push_back(self) -> None:
+    def _apply_backpressure(self) -> None:
         """Pauses the inputs, never the output topic, above ``pending_limit``; goes on below half of it."""
         assignment = self._assignment
-        if not assignment.pushed_back and assignment.pending > self._limits.pending_limit:
+        if not assignment.backpressure and assignment.pending > self._limits.pending_limit:
             self._log.pause(assignment.input_partitions)
-            assignment.pushed_back = True
+            assignment.backpressure = True
             log.warning("inputs paused", pending=assignment.pending)
-        elif assignment.pushed_back and assignment.pending < self._limits.pending_limit / 2:
+        elif assignment.backpressure and assignment.pending < self._limits.pending_limit / 2:
             self._log.resume(assignment.input_partitions)
-            assignment.pushed_back = False
+            assignment.backpressure = False
             log.info("inputs resumed", pending=assignment.pending)
 
     def _report(self, elapsed: float) -> None:

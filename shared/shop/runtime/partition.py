@@ -15,8 +15,8 @@ from shop.contract.rules import Rules, Transition
 from shop.runtime.checkpoint import Start
 from shop.runtime.clock import timestamp
 from shop.runtime.entity import Entity, Input, Trigger, Verdict
-from shop.runtime.hanging import mark
-from shop.runtime.history import History, LetGo
+from shop.runtime.hanging import checksum
+from shop.runtime.history import AbandonedEntity, History
 from shop.runtime.limits import Limits
 from shop.runtime.log import Outgoing, Record
 from shop.runtime.refusals import Refusals
@@ -27,7 +27,7 @@ KEPT_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-class Partition:
+class PartitionState:
     """All entities whose events lie in one partition number.
 
     ``schedule`` is called with each trigger that has a due time; ``fire`` is to be called with it when that has come.
@@ -41,7 +41,7 @@ class Partition:
         limits: Limits,
         start: Start,
         ends: Mapping[str, int],
-        schedule: Callable[["Partition", Trigger, float], None],
+        schedule: Callable[["PartitionState", Trigger, float], None],
         refusals: Refusals,
     ) -> None:
         self.number = number
@@ -191,7 +191,7 @@ class Partition:
         self._follow(entity, event, unix, elapsed)
         return Outgoing(self.number, entity.id, value)
 
-    def give_birth(self, event: Event, unix: float, elapsed: float) -> Outgoing:
+    def open_entity(self, event: Event, unix: float, elapsed: float) -> Outgoing:
         """The first event of a new entity, which is part of the fold from here on. Unless it is committed,
         a restore must follow."""
         entity = self._entities[event.key] = Entity(event.key)
@@ -219,8 +219,8 @@ class Partition:
 
     def trim(self) -> None:
         """Forgets what is not needed any more: often enough, a restore takes a bounded amount of memory."""
-        for let_go in self._history.trim(self.next, self._floor(), self._horizon()):
-            self._let_go(let_go)
+        for abandoned in self._history.trim(self.next, self._floor(), self._horizon()):
+            self._abandon(abandoned)
 
     @property
     def is_proved(self) -> bool:
@@ -232,8 +232,8 @@ class Partition:
 
     @property
     def published(self) -> str:
-        """The mark of the last event that was published here with its offsets."""
-        return self._published if isinstance(self._published, str) else mark(self._published)
+        """The checksum of the last event that was published here with its offsets."""
+        return self._published if isinstance(self._published, str) else checksum(self._published)
 
     @property
     def open_entities(self) -> int:
@@ -337,17 +337,17 @@ class Partition:
                 oldest = min(oldest, source.latest)
         return oldest - self._limits.dedupe_window
 
-    def _let_go(self, let_go: LetGo) -> None:
-        entity = let_go.entity
-        self._refusals.count("let_go")
+    def _abandon(self, abandoned: AbandonedEntity) -> None:
+        entity = abandoned.entity
+        self._refusals.count("abandoned")
         log.error(
-            "entity let go: it waited too long",
+            "entity abandoned: it waited too long",
             topic=self._rules.topic,
             partition=self.number,
-            offset=let_go.offset,
+            offset=abandoned.offset,
             entity=entity.id,
             status=entity.status,
-            held_records=self.next - let_go.offset,
+            held_records=self.next - abandoned.offset,
         )
         entity.open = False
         for trigger in entity.waiting:

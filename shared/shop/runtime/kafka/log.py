@@ -27,7 +27,7 @@ from shop.runtime.log import (
 )
 
 PENDING_SECONDS = 6.0
-"""Within which stored offsets are told, unless a transaction is to change them or the consumer is of no use."""
+"""How long to wait for committed offsets: a longer wait means a pending transaction, or a consumer of no use."""
 FENCED_AGAIN_SECONDS = 60.0
 """A slot that is taken from an instance twice within this time has another process in it."""
 
@@ -233,7 +233,7 @@ class KafkaLog:
         for one in answers:
             if one.error is not None:
                 at = f"{one.topic}/{one.partition}"
-                raise Unavailable(f"Kafka at {self._options.bootstrap}: stored offset of {at}: {one.error.str()}")
+                raise Unavailable(f"Kafka at {self._options.bootstrap}: committed offset of {at}: {one.error.str()}")
         return {
             self._options.topic_partition(one): Committed(one.offset, one.metadata or "")
             for one in answers
