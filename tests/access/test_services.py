@@ -24,6 +24,7 @@ from tools.kit.shop import SERVICES, Service, wait_until
 pytestmark = pytest.mark.broker
 
 Start = Callable[..., Service]
+SHOPPER = ROOT / "docs" / "replace-a-service.md"
 
 
 @pytest.fixture
@@ -103,11 +104,9 @@ def test_a_topic_that_is_closed_again_is_its_service_s_alone(opened: Kafka) -> N
     assert Visitor(opened, "checkout").writes("checkout")
 
 
-def test_the_shopper_of_the_readme_needs_nothing_but_the_address(start: Start, opened: Kafka) -> None:
+def test_the_shopper_of_the_documentation_needs_nothing_but_the_address(start: Start, opened: Kafka) -> None:
     (script,) = [
-        block
-        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-        if "Producer" in block
+        block for block in re.findall(r"```python\n(.*?)```", SHOPPER.read_text(), re.DOTALL) if "Producer" in block
     ]
     assert len(script.strip().splitlines()) <= 20
     assert "[::1]:9092" in script
