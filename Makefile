@@ -34,7 +34,7 @@ as = cd analytics || exit; $(call login,KAFKA,AUDITOR) $(call login,MARIADB,$(1)
 .DEFAULT_GOAL := help
 # What a program prints is shown when it does, also where MAKEFLAGS has -O.
 MAKEFLAGS += --no-print-directory --output-sync=none
-.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint bench bench-runtime bench-growth bench-restore bench-scaling chaos requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint docs bench bench-runtime bench-growth bench-restore bench-scaling chaos requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -79,12 +79,16 @@ fuzz: python ## foreign bytes against every reader of them: ARGS='--seconds 20' 
 	@$(LOCAL) ensure binaries tools
 	@$(WITH_SERVICES) $(TOOL) tools.fuzz $(ARGS)
 
-lint: tools ## check style, types and which module may import which
+lint: tools ## check style, types, which module may import which, and that `make docs` was run
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	@for service in $(SERVICES); do .venv/bin/mypy $$service/main.py || exit; done
 	$(WITH_SERVICES) .venv/bin/lint-imports
+	@$(WITH_SERVICES) $(TOOL) tools.docs --check
+
+docs: tools ## write the tables of settings and of claims anew, and each .env.example, from the code
+	@$(WITH_SERVICES) $(TOOL) tools.docs
 
 bench: python ## measure everything but growth, beside its references (QUICK=1: roughly); the figures go to tools/bench/results.json
 	@$(LOCAL) ensure binaries tools

@@ -4,21 +4,27 @@ import argparse
 import time
 
 import structlog
-from confluent_kafka import Consumer
 
-from analytics_service import kafka
 from analytics_service.ingest.loader import Loader
 from analytics_service.ingest.monitoring import Analytics
 from analytics_service.ingest.reader import Ingest
 from analytics_service.ingest.store import Store, writer
-from analytics_service.kafka import Broker, Lag
 from analytics_service.kpi.console import KpiConsole
+from analytics_service.lag import Lag
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.streams import Streams
+from shop.contract.lifecycle import TOPICS
 from shop.edges import database, logging, monitoring
+from shop.edges.kafka import kafka_options
 from shop.edges.lock_watch import LockWatch
 from shop.edges.process import Stop, run, tune_interpreter
 from shop.edges.settings import load
+from shop.runtime.kafka.admin import Admin
+from shop.runtime.kafka.member import GroupMember
+from shop.runtime.watchdog import Watchdog
+
+REPLY_SECONDS = 3.0
+WATCHDOG_SECONDS = 180
+"""The longest turn reads back where to go on, from a database that answers each of several questions in 30 s."""
 
 log = structlog.get_logger()
 
@@ -38,19 +44,20 @@ def serve(settings: AnalyticsSettings, stop: Stop) -> None:
     """Runs the service until ``stop``. Raises UserError for what only a person can mend."""
     client_logger = logging.configure(settings, "analytics", time.monotonic)
     log.info("starting", service="analytics", instance=settings.instance, kafka=settings.kafka_bootstrap)
-    streams = Streams(settings.namespace)
     engine = writer(settings)
     database.wait_until_ready(engine, settings, stop, time.sleep)
-    client = kafka.client(settings, client_logger)
-    broker = Broker(client, streams)
-    broker.wait_until_ready(stop, time.sleep)
+    options = kafka_options(settings, "analytics", TOPICS, client_logger)
+    admin = Admin(options, REPLY_SECONDS)
+    admin.wait_until_ready(stop)
     if stop():
         return
-    loader = Loader(Store(engine), broker.topic_ids, settings.queued_batches)
-    console = KpiConsole(settings, engine, Lag(broker, client, streams))
-    ingest = Ingest(settings, lambda: Consumer(kafka.consumer(settings, client_logger)), broker, engine, loader)
+    watchdog = Watchdog(WATCHDOG_SECONDS)
+    loader = Loader(Store(engine), admin.topic_ids, settings.queued_batches)
+    console = KpiConsole(settings, engine, Lag(options))
+    ingest = Ingest(settings, GroupMember(options), admin, engine, loader, heartbeat=watchdog.beat)
     locks = LockWatch(engine, settings, lambda: loader.counts["batches"])
-    monitoring.serve(settings, "analytics", Analytics(ingest, loader, broker, streams, locks))
+    monitoring.serve(settings, "analytics", Analytics(ingest, loader, admin, locks))
+    watchdog.start()
     loader.start()
     locks.start()
     console.start()

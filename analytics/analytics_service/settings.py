@@ -1,11 +1,18 @@
-"""What analytics can be told."""
+"""The settings of analytics, and of the tools that read its database."""
 
 import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+from pydantic_settings import SettingsConfigDict
 
-from shop.edges.settings import DatabaseSettings, MonitoredSettings, Password
+from shop.edges.settings import (
+    DatabaseSettings,
+    HttpPort,
+    KafkaUser,
+    MonitoredSettings,
+    Password,
+)
 
 SHORTEST_WINDOW_SECONDS, LONGEST_WINDOW_SECONDS = 30, 600
 
@@ -18,21 +25,28 @@ def _seconds(value: object) -> object:
 
 Window = Annotated[int, BeforeValidator(_seconds), Field(ge=SHORTEST_WINDOW_SECONDS, le=LONGEST_WINDOW_SECONDS)]
 """Length of a KPI window in seconds; written as 90, 90s or 10m."""
+AnalyticsDatabase = Annotated[str, Field(min_length=1, description="database with the tables of `sql/`")]
 
 
 class _KpiSettings(DatabaseSettings):
-    kpi_window: Window = Field(600, description="the KPIs look back this far, from 30s to 10m")
+    model_config = SettingsConfigDict(title="Analytics")
+
+    kpi_window: Window = Field(600, description="seconds that the KPIs look back; also written as `90s` or `10m`")
 
 
 class AnalyticsSettings(_KpiSettings, MonitoredSettings):
-    """The settings of the service; the tools use those that they need."""
+    """The settings of the service and of ``redrive``."""
 
-    kafka_user: str = Field("analytics", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: Password = Field("analyticspw", repr=False, description="password of that user")
-    http_port: int = Field(9104, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
-    mariadb_user: str = Field("analytics", min_length=1, description="user with SELECT and INSERT")
-    mariadb_password: Password = Field("analyticspw", repr=False, description="password of that user")
-    mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")
+    model_config = SettingsConfigDict(title="Analytics")
+
+    kafka_user: KafkaUser = "analytics"
+    kafka_password: Password = "analyticspw"
+    http_port: HttpPort = 9104
+    mariadb_user: str = Field(
+        "analytics", min_length=1, description="user with `SELECT` and `INSERT` on the database analytics"
+    )
+    mariadb_password: Password = "analyticspw"
+    mariadb_database: AnalyticsDatabase = "analytics"
     kpi_every: float = Field(10.0, ge=1, le=3600, description="seconds between two KPI tables on the console")
     batch_messages: int = Field(2500, ge=1, le=50_000, description="messages in one transaction, at most")
     batch_seconds: float = Field(
@@ -40,13 +54,15 @@ class AnalyticsSettings(_KpiSettings, MonitoredSettings):
     )
     queued_batches: int = Field(2, ge=1, le=16, description="batches that wait for the database, at most")
     accept_loss: bool = Field(
-        False, description="go on where the topic lost offsets that are not stored, and record the gap"
+        False,
+        description="go on where a topic lost offsets that are not stored (by retention or truncation), and record "
+        "the gap in `accepted_loss`; also given as `--accept-loss`",
     )
 
 
 class ReaderSettings(_KpiSettings):
-    """The settings of the tools that only read."""
+    """The settings of the tools that only read: ``kpi`` and ``export``."""
 
-    mariadb_user: str = Field("user", min_length=1, description="user with SELECT")
-    mariadb_password: Password = Field("userpw", repr=False, description="password of that user")
-    mariadb_database: str = Field("analytics", min_length=1, description="database with the tables of sql/")
+    mariadb_user: str = Field("user", min_length=1, description="user with `SELECT` on the database analytics")
+    mariadb_password: Password = "userpw"
+    mariadb_database: AnalyticsDatabase = "analytics"

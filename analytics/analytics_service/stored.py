@@ -1,10 +1,17 @@
 """What of each partition the tables hold."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from analytics_service.streams import LogPartition
+
+class LogPartition(NamedTuple):
+    """A partition of one life of a topic, as the tables name it."""
+
+    log_id: int
+    number: int
+
 
 Tables = Mapping[int, str]
 """The fact table of each log."""

@@ -1,14 +1,17 @@
 """The settings of the checkout service."""
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
-from shop.edges.settings import BusinessSettings, Password
+from shop.edges.settings import BusinessSettings, HttpPort, KafkaUser, Password
 
 
 class CheckoutSettings(BusinessSettings):
-    kafka_user: str = Field("checkout", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: Password = Field("checkoutpw", repr=False, description="password of that user")
-    http_port: int = Field(9101, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
+    model_config = SettingsConfigDict(title="Checkouts")
+
+    kafka_user: KafkaUser = "checkout"
+    kafka_password: Password = "checkoutpw"
+    http_port: HttpPort = 9101
     checkout_rate: float = Field(
         10.0,
         ge=0,
@@ -21,5 +24,6 @@ class CheckoutSettings(BusinessSettings):
         0.0,
         ge=0,
         le=1,
-        description="how far the rate swings over a day of 24 h / SPEED: 0 = not at all, 1 = from 0 to double",
+        description="how far the rate swings over a day of 24 h / `SPEED`: 0 = not at all, 1 = from 0 at 4:00 to "
+        "double at 16:00 UTC",
     )

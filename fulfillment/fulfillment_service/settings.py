@@ -2,13 +2,19 @@
 
 from pydantic import Field
 
-from shop.edges.settings import BusinessSettings, DatabaseSettings, Password
+from shop.edges.settings import (
+    BusinessSettings,
+    DatabaseSettings,
+    HttpPort,
+    KafkaUser,
+    Password,
+)
 
 
 class FulfillmentSettings(BusinessSettings, DatabaseSettings):
-    kafka_user: str = Field("fulfillment", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: Password = Field("fulfillmentpw", repr=False, description="password of that user")
-    http_port: int = Field(9103, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
-    mariadb_user: str = Field("fulfillment", description="user of MariaDB")
-    mariadb_password: Password = Field("fulfillmentpw", repr=False, description="password of that user")
-    mariadb_database: str = Field("fulfillment", description="database of the fulfillment table")
+    kafka_user: KafkaUser = "fulfillment"
+    kafka_password: Password = "fulfillmentpw"
+    http_port: HttpPort = 9103
+    mariadb_user: str = Field("fulfillment", description="user that may read and write the table of fulfillments")
+    mariadb_password: Password = "fulfillmentpw"
+    mariadb_database: str = Field("fulfillment", description="database with the table of fulfillments")

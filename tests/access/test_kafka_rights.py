@@ -47,6 +47,7 @@ def test_a_topic_is_written_by_its_owner_and_read_by_whoever_needs_it(
     assert seen == rights
 
 
+@pytest.mark.claim("groups and transactional ids of a service are its own", section="access", tried="not broken")
 @pytest.mark.parametrize(("user", "service", "rights"), cells(SLOT_RIGHTS))
 def test_groups_and_transactional_ids_of_a_service_are_its_own(
     guarded: Kafka, user: str, service: str, rights: str
@@ -56,6 +57,12 @@ def test_groups_and_transactional_ids_of_a_service_are_its_own(
     assert ("g" if group else "-") + ("t" if transactional_id else "-") == rights
 
 
+@pytest.mark.claim(
+    "only the owner may write to a topic: an order published by the user checkout is refused, and nothing of it is "
+    "visible",
+    section="access",
+    tried="not broken",
+)
 def test_an_order_published_by_the_checkout_user_is_refused_and_nothing_of_it_is_visible(guarded: Kafka) -> None:
     before = written(guarded, "order")
     producer = ck.Producer(

@@ -74,6 +74,9 @@ def finish(shop: Shop, traffic: Traffic) -> None:
     shop.verify()
 
 
+@pytest.mark.claim(
+    "killed before and after the commit, every message is stored once", section="analytics", tried="not broken"
+)
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_killed_around_the_commit(shop: Shop, traffic: Traffic, point: str) -> None:
     crashing = shop.start(point, "3", module=CRASHING)
@@ -128,6 +131,7 @@ def test_two_instances_join_and_leave(shop: Shop, traffic: Traffic) -> None:
     finish(shop, traffic)
 
 
+@pytest.mark.claim("a zombie stores nothing twice", section="analytics", tried="not broken")
 def test_a_stopped_instance_that_wakes_stores_nothing_twice(shop: Shop, traffic: Traffic) -> None:
     zombie = shop.start(INSTANCE="0")
     wait(lambda: shop.count() > 200, "some stored messages")
@@ -188,6 +192,9 @@ def test_a_topic_is_recreated_while_it_is_away(shop: Shop) -> None:
     shop.verify()
 
 
+@pytest.mark.claim(
+    "offsets that the topic lost are an error until they are accepted", section="analytics", tried="not broken"
+)
 def test_retention_that_was_faster_is_loud_until_accepted(shop: Shop) -> None:
     first = shop.topics.publish(lives(range(60)))
     service = shop.start()

@@ -16,17 +16,18 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from analytics_service import kafka
 from analytics_service.ingest import reader
 from analytics_service.ingest.batch import Batch
 from analytics_service.ingest.loader import Loader
 from analytics_service.ingest.reader import Ingest
 from analytics_service.ingest.store import Collision, Store
 from analytics_service.settings import AnalyticsSettings
-from analytics_service.streams import Streams
 from local.server import free_port
 from shop.contract.lifecycle import TOPICS
+from shop.edges.kafka import kafka_options
 from shop.runtime.errors import Unavailable
+from shop.runtime.kafka.admin import Admin
+from shop.runtime.kafka.member import GroupMember
 from tests.analytics.world import Shop, wait
 from tools.kit.business import life, lives
 
@@ -48,6 +49,11 @@ def full(shop: Shop, code: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.claim(
+    "while the disk is full nothing is stored and the reason is logged; afterwards everything is stored once",
+    section="analytics",
+    tried="broken in 3 ways",
+)
 @pytest.mark.parametrize("code", [TABLE_FULL, DISK_FULL])
 def test_while_the_disk_is_full_nothing_is_stored_and_afterwards_everything_once(shop: Shop, code: int) -> None:
     published = shop.topics.publish(lives(range(20)))
@@ -68,6 +74,9 @@ def test_while_the_disk_is_full_nothing_is_stored_and_afterwards_everything_once
     assert service.output().count("] dead letter ") == 10, "each is said once, when it is stored"
 
 
+@pytest.mark.claim(
+    "partitions that were paused are read on after a rebalance", section="analytics", tried="found the stall"
+)
 def test_a_rebalance_while_the_database_is_slow_stalls_nothing(shop: Shop) -> None:
     published = shop.topics.publish(lives(range(20)))
     service = shop.start(BATCH_MESSAGES=10)
@@ -109,21 +118,25 @@ def settings_of(shop: Shop) -> AnalyticsSettings:
 
 @contextlib.contextmanager
 def running(
-    shop: Shop, engine: Engine, settings: AnalyticsSettings, consumer: Callable[[], Consumer], store: Store
+    engine: Engine,
+    settings: AnalyticsSettings,
+    consumer: Callable[[dict[str, Any]], Consumer],
+    store: Store,
 ) -> Iterator["Future[None]"]:
     """The service in a thread of this process, with these parts."""
     consumers: list[Consumer] = []
 
-    def made() -> Consumer:
-        consumers.append(consumer())
+    def made(config: dict[str, Any]) -> Consumer:
+        consumers.append(consumer(config))
         return consumers[-1]
 
-    broker = kafka.Broker(kafka.client(settings, logging.getLogger("librdkafka")), Streams(shop.namespace))
-    loader = Loader(store, broker.topic_ids, settings.queued_batches)
+    options = kafka_options(settings, "analytics", TOPICS, logging.getLogger("librdkafka"))
+    admin = Admin(options)
+    loader = Loader(store, admin.topic_ids, settings.queued_batches)
     stop = threading.Event()
     loader.start()
     with ThreadPoolExecutor() as pool:
-        service = pool.submit(Ingest(settings, made, broker, engine, loader).run, stop.is_set)
+        service = pool.submit(Ingest(settings, GroupMember(options, made), admin, engine, loader).run, stop.is_set)
         try:
             yield service
         finally:
@@ -132,6 +145,9 @@ def running(
     consumers[-1].close()
 
 
+@pytest.mark.claim(
+    "pauses grow from failure to failure, until a batch is stored", section="analytics", tried="broken in 8 ways"
+)
 def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(reader, "SHORTEST_PAUSE", 0.01)
@@ -145,10 +161,9 @@ def test_pauses_grow_until_a_batch_is_stored(shop: Shop, engine: Engine, monkeyp
         (stored, away, collision): [0.01, 0.02],
     }
     settings = settings_of(shop)
-    config = kafka.consumer(settings, logging.getLogger("librdkafka"))
     store = Failing(engine, sum(failures, ()))
     published = shop.topics.publish(life(1))
-    with capture_logs() as said, running(shop, engine, settings, lambda: Consumer(config), store) as service:
+    with capture_logs() as said, running(engine, settings, Consumer, store) as service:
         wait(lambda: service.done() or shop.count() == published, "everything")
     pauses = [line["seconds"] for line in said if line["event"] == "restoring from the database"]
     assert pauses == [pause for expected in failures.values() for pause in expected]
@@ -162,14 +177,18 @@ class NeverJoining(Consumer):
         pass
 
 
+@pytest.mark.claim("a consumer that never gets a message is replaced", section="analytics", tried="broken")
 def test_a_consumer_that_is_given_nothing_for_good_is_left_behind_and_another_one_goes_on(
     shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "JOIN_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.member.JOIN_SECONDS", 3.0)
     settings = settings_of(shop)
-    config = kafka.consumer(settings, logging.getLogger("librdkafka"))
-    kinds = iter([NeverJoining, Consumer])
-    with running(shop, engine, settings, lambda: next(kinds)(config), Store(engine)) as service:
+    kinds: Iterator[type[Consumer]] = iter([NeverJoining, Consumer])
+
+    def one_after_the_other(config: dict[str, Any]) -> Consumer:
+        return next(kinds)(config)
+
+    with running(engine, settings, one_after_the_other, Store(engine)) as service:
         published = shop.topics.publish(life(1))
         wait(lambda: service.done() or shop.count() == published, "everything")
     assert next(kinds, None) is None

@@ -113,6 +113,9 @@ def save(engine: Engine) -> "tuple[ThreadPoolExecutor, Callable[[], int]]":
     return pool, pool.submit(Store(engine).save, batch(known, facts(known, life(1)))).result
 
 
+@pytest.mark.claim(
+    "a session that storing waits for is named, and ended in time", section="analytics", tried="not broken"
+)
 @pytest.mark.parametrize("statements", IDLE.values(), ids=IDLE)
 def test_an_idle_reader_that_storing_waits_for_is_named_and_ended(
     engine: Engine, settings: AnalyticsSettings, sessions: Callable[..., Session], statements: Sequence[str]
@@ -165,6 +168,9 @@ def test_several_readers_that_storing_waits_for_are_ended(
     assert not any(reader.lives for reader in readers)
 
 
+@pytest.mark.claim(
+    "a session that only reads is left alone, however long it takes", section="analytics", tried="not broken"
+)
 def test_who_only_reads_is_left_alone_however_long_it_takes(
     engine: Engine, settings: AnalyticsSettings, sessions: Callable[..., Session]
 ) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import confluent_kafka as ck
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
-from analytics_service.streams import LogPartition, TopicPartition
+from analytics_service.stored import LogPartition
 from local.binaries import ROOT
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
+from shop.runtime.log import TopicPartition
 from tools.kit.business import TopicContents
 from tools.kit.rebuild import rebuild
 

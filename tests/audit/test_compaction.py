@@ -34,6 +34,11 @@ def busy_world(**settings: object) -> World:
     return world
 
 
+@pytest.mark.claim(
+    "a compacted topic is named once, as the cause of what is missing, and what began after the compaction is judged",
+    section="analytics",
+    tried="not broken",
+)
 @pytest.mark.parametrize("policy", ["compact", "compact,delete", "delete", None])
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_compacted_topic_is_named_once_as_the_cause_of_what_is_missing(topic: str, policy: str | None) -> None:
@@ -66,6 +71,11 @@ def test_a_topic_that_will_be_compacted_is_named_while_all_is_there() -> None:
     assert violation.sentence.startswith("it is compacted (cleanup.policy=compact)")
 
 
+@pytest.mark.claim(
+    "a compacted topic is named once, as the cause of what is missing, and what began after the compaction is judged",
+    section="analytics",
+    tried="not broken",
+)
 def test_what_began_after_the_compaction_is_judged() -> None:
     world = busy_world(policies={"order": "compact"})
     compact(world, "order")

@@ -1,69 +1,43 @@
-"""The README's table and each .env.example name every setting with its default, and nothing else."""
+"""docs/settings.md and each .env.example say the truth: whoever sets what stands there gets the defaults."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
-from analytics_service.audit.settings import AuditSettings
-from analytics_service.settings import AnalyticsSettings
-from checkout_service.settings import CheckoutSettings
-from fulfillment_service.settings import FulfillmentSettings
 from local.environment import is_named
-from order_service.settings import OrderSettings
+from local.paths import ROOT
 from shop.edges.settings import Settings, load
-
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-HEADER = "| setting | of | default | meaning |"
-SERVICES: Mapping[str, type[Settings]] = {
-    "checkout": CheckoutSettings,
-    "order": OrderSettings,
-    "fulfillment": FulfillmentSettings,
-    "analytics": AnalyticsSettings,
-}
-# The auditor is no service: it has these besides those of all.
-AUDIT_ONLY = {
-    "KAFKA_USER",
-    "KAFKA_PASSWORD",
-    "MARIADB_HOST",
-    "MARIADB_PORT",
-    "MARIADB_TLS",
-    "MARIADB_USER",
-    "MARIADB_PASSWORD",
-    "MARIADB_DATABASE",
-    "FULFILLMENT_DATABASE",
-}
+from tools.docs.settings import GROUPS, PROGRAMS, SERVICES, settings_of
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    kinds: list[type[Settings]] = [*SERVICES.values(), AuditSettings]
-    for kind in kinds:
+    for kind in PROGRAMS.values():
         for name in kind.model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
 
 
-def rows_of_the_readme() -> list[tuple[str, list[str], str, str]]:
-    """Each row of the table: setting, whose, default, meaning."""
-    lines = README.read_text().splitlines()
-    found = []
-    for line in lines[lines.index(HEADER) + 2 :]:
-        if not line.startswith("|"):
-            break
-        setting, of, default, meaning = (cell.strip() for cell in line.strip("|").split("|"))
-        value = "" if default == "*empty*" else default.strip("`")
-        found.append((setting.strip("`"), list(SERVICES) if of == "all" else of.split(", "), value, meaning))
-    return found
+def documented() -> dict[str, dict[str, str]]:
+    """What the page says of each program: the default of each setting."""
+    groups = {name: programs for programs, name in GROUPS.items()}
+    told: dict[str, dict[str, str]] = {program: {} for program in PROGRAMS}
+    for row in re.findall(r"^\| `\w+` .*$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE):
+        setting, of, default, _, meaning = (cell.strip() for cell in row.strip("|").split("|"))
+        assert meaning, setting
+        programs = groups.get(of, of.split(", "))
+        defaults = ["" if value == "*empty*" else value.strip("`") for value in default.split(", ")]
+        for program, value in zip(programs, defaults * (len(programs) // len(defaults)), strict=True):
+            assert setting.strip("`") not in told[program], f"{setting} of {program} stands there twice"
+            told[program][setting.strip("`")] = value
+    return told
 
 
-def documented(service: str) -> dict[str, str]:
-    """What the README says of one service: the default of each setting."""
-    rows = [(setting, default) for setting, of, default, _ in rows_of_the_readme() if service in of]
-    assert len(rows) == len(dict(rows)), f"a setting of {service} stands there twice"
-    return dict(rows)
+def example(folder: Path) -> dict[str, str]:
+    return {name: value or "" for name, value in dotenv_values(folder / ".env.example").items()}
 
 
 def must_be_the_defaults(kind: type[Settings], told: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,37 +47,36 @@ def must_be_the_defaults(kind: type[Settings], told: Mapping[str, str], monkeypa
     assert load(kind) == defaults
 
 
-def names(kind: type[Settings]) -> set[str]:
-    return {name.upper() for name in kind.model_fields}
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_the_readme_names_every_setting_with_its_default(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = documented(service)
-    assert set(told) == names(SERVICES[service])
-    must_be_the_defaults(SERVICES[service], told, monkeypatch)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_page_names_every_setting_with_its_default(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = documented()[program]
+    assert set(told) == {name.upper() for name in PROGRAMS[program].model_fields}
+    must_be_the_defaults(PROGRAMS[program], told, monkeypatch)
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_example_names_every_setting_with_its_default(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {name: value or "" for name, value in dotenv_values(ROOT / service / ".env.example").items()}
-    assert set(told) == names(SERVICES[service])
+    told = example(ROOT / service)
+    assert set(told) == {name.upper() for name in SERVICES[service].model_fields}
     must_be_the_defaults(SERVICES[service], told, monkeypatch)
 
 
-def test_the_readme_names_the_auditors_settings_with_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = documented("audit")
-    assert set(told) == AUDIT_ONLY
-    assert set(told) | names(Settings) == names(AuditSettings)
-    must_be_the_defaults(AuditSettings, told, monkeypatch)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_setting_has_a_meaning(program: str) -> None:
+    assert [setting.name for setting in settings_of(PROGRAMS[program]) if not setting.meaning] == []
+
+
+def test_the_example_for_docker_compose_has_the_defaults_of_compose_and_of_the_services(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = example(ROOT)
+    composed = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "docker-compose.yml").read_text()))
+    assert composed.items() <= told.items()
+    for program, variable in (*((service, service) for service in SERVICES), ("audit", "auditor")):
+        assert load(PROGRAMS[program]).kafka_password == told[f"{variable.upper()}_PASSWORD"]
+    must_be_the_defaults(SERVICES["checkout"], {name: told[name] for name in ("CHECKOUT_RATE", "SPEED")}, monkeypatch)
 
 
 def test_make_passes_every_documented_setting_on() -> None:
-    told = {setting for setting, _, _, _ in rows_of_the_readme()} | set(dotenv_values(ROOT / ".env.example"))
+    told = {setting for settings in documented().values() for setting in settings} | set(example(ROOT))
     assert {name for name in told if not is_named(name)} == set()
-
-
-def test_nothing_else_stands_in_the_table_and_every_setting_is_explained() -> None:
-    for setting, of, _, meaning in rows_of_the_readme():
-        assert set(of) <= {*SERVICES, "audit"}, setting
-        assert meaning, setting

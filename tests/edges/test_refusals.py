@@ -60,6 +60,9 @@ def test_a_missing_database_is_named(shop: Shop) -> None:
     assert "MARIADB_DATABASE" in shop.start("fulfillment", MARIADB_DATABASE="nowhere").sentence()
 
 
+@pytest.mark.claim(
+    "an offset that retention removed is an error, and skipped only on demand", section="offsets", tried="not broken"
+)
 def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand(shop: Shop) -> None:
     for number in range(6):
         shop.world.publish("checkout", 0, *submitted(number))
@@ -78,6 +81,11 @@ def test_offsets_that_retention_removed_are_loud_and_are_accepted_only_on_demand
     assert shop.statuses("order")["NEW"] == 8
 
 
+@pytest.mark.claim(
+    "of two processes in a slot, one ends and names the setting",
+    section="transactions",
+    tried="found a fenced consumer that stayed deaf",
+)
 def test_of_two_processes_in_a_slot_one_ends_and_names_the_setting_and_nothing_is_doubled(shop: Shop) -> None:
     both = [shop.start("order", DISPUTE_RATE="0")]
     both[0].until_logged("caught up")

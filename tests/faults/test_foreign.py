@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from shop.contract.events import parse
 from shop.contract.lifecycle import CheckoutStatus
 from shop.runtime.log import Record
@@ -13,6 +15,9 @@ def submissions(shop: Shop) -> list[Record]:
     return [one for one in records if parse("checkout", one.value).status is CheckoutStatus.SUBMITTED]
 
 
+@pytest.mark.claim(
+    "an open foreign transaction delays the fold, and nothing is decided twice", section="restore", tried="not broken"
+)
 def test_an_open_foreign_transaction_holds_the_fold_up_and_nothing_is_decided_twice(shop: Shop) -> None:
     shop.start_all()
     shop.until_completed(3)

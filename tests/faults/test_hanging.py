@@ -11,7 +11,7 @@ from local.kafka import Kafka
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.checkpoint import Checkpoint, Position
 from shop.runtime.hanging import checksum
-from shop.runtime.kafka.topics import Topics
+from shop.runtime.kafka.admin import Admin
 from shop.runtime.log import TopicPartition
 from tests.runtime.behaviour import order_of
 from tools.kit.real_world import REPLY, RealWorld
@@ -50,7 +50,7 @@ def hang(world: RealWorld, kafka: Kafka, number: int) -> None:
     producer.init_transactions(REPLY)
     producer.begin_transaction()
     key, value = order_of(number, OrderStatus.NEW)
-    producer.produce(options.topics[0], value, key, OWN.partition)
+    producer.produce(options.broker_topics[0], value, key, OWN.partition)
     assert producer.flush(REPLY) == 0
     kafka.kill()
     producer.purge()
@@ -58,6 +58,11 @@ def hang(world: RealWorld, kafka: Kafka, number: int) -> None:
     kafka.wait_ready()
 
 
+@pytest.mark.claim(
+    "a hanging transaction is aborted by its slot, and what it held is decided again",
+    section="transactions",
+    tried="found by `make chaos`",
+)
 def test_what_the_broker_left_hanging_is_aborted_and_decided_again_by_its_slot(forgetful: Kafka) -> None:
     world = RealWorld(forgetful.bootstrap)
     events: list[str] = []
@@ -82,7 +87,7 @@ def test_what_hangs_is_kept_where_its_offsets_are_committed(kafka: Kafka) -> Non
     world = RealWorld(kafka.bootstrap)
     group = ck.Consumer({"bootstrap.servers": world.bootstrap, "group.id": f"{world.namespace}order"})
     options = world.options("order", "0", rules_of("order"))
-    positions = {topic: Position(state.topic_id, 0) for topic, state in Topics(options).states(fresh=True).items()}
+    positions = {topic: Position(state.topic_id, 0) for topic, state in Admin(options).topics().items()}
     checkpoint = Checkpoint(OWN.partition, checksum(b"an event"), positions).committed()
     offsets = [options.theirs(topic_partition, *committed) for topic_partition, committed in checkpoint.items()]
     group.commit(offsets=offsets, asynchronous=False)

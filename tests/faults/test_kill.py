@@ -12,6 +12,12 @@ from tools.kit.shop import SERVICES, Shop, wait_until
 PUBLISHERS = ("checkout", "order", "fulfillment")
 
 
+@pytest.mark.claim(
+    "kill -9 after produce, after send_offsets, after commit, in the middle of a restore: each service goes on "
+    "exactly once",
+    section="failures",
+    tried="not broken",
+)
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_a_point_each_publishing_service_goes_on_exactly_once(shop: Shop, point: str) -> None:
     shop.start("analytics")
@@ -28,6 +34,7 @@ def test_killed_at_a_point_each_publishing_service_goes_on_exactly_once(shop: Sh
     shop.must_be_clean()
 
 
+@pytest.mark.claim("a killed service publishes again within 5 s", section="failures", tried="measured")
 def test_a_killed_service_publishes_again_within_five_seconds(
     shop: Shop, record_property: Callable[[str, object], None]
 ) -> None:
@@ -58,6 +65,7 @@ def test_all_services_killed_at_once_go_on_exactly_once(shop: Shop) -> None:
     shop.must_be_clean()
 
 
+@pytest.mark.claim("SIGTERM ends a service within 5 s with exit code 0", section="failures", tried="not broken")
 def test_sigterm_ends_each_service_with_exit_code_0_within_five_seconds(shop: Shop) -> None:
     shop.start_all()
     shop.until_completed(3)

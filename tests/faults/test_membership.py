@@ -1,5 +1,7 @@
 """Instances that come and go, partitions that are added, topics recreated: all while orders are in flight."""
 
+import pytest
+
 from shop.contract.lifecycle import TOPICS
 from tests.faults.test_zombie import members
 from tools.kit.shop import SERVICES, Shop, wait_until
@@ -38,6 +40,11 @@ def test_partitions_added_while_running_are_used_and_nothing_is_lost_or_doubled(
     shop.must_be_clean()
 
 
+@pytest.mark.claim(
+    "topics that are recreated while all services run are read from their start",
+    section="offsets",
+    tried="found a masked client error",
+)
 def test_recreated_topics_while_running_are_read_from_their_start(shop: Shop) -> None:
     shop.start_all()
     shop.until_completed(3)

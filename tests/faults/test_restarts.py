@@ -23,6 +23,11 @@ def all_alive(shop: Shop) -> bool:
     return all(service.process.poll() is None for service in shop.services.values())
 
 
+@pytest.mark.claim(
+    "a broker restart, clean or by kill -9, ends no service and loses or doubles nothing",
+    section="failures",
+    tried="found a client call without a time limit",
+)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_no_service_ends_for_a_broker_restart_and_nothing_is_lost_or_doubled(
     shop: Shop, kafka: Kafka, how: str
@@ -39,6 +44,9 @@ def test_no_service_ends_for_a_broker_restart_and_nothing_is_lost_or_doubled(
     shop.must_be_clean()
 
 
+@pytest.mark.claim(
+    "a database restart ends no service and loses or doubles nothing", section="failures", tried="not broken"
+)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(shop: Shop, how: str) -> None:
     shop.start_all()
@@ -53,6 +61,11 @@ def test_no_service_ends_for_a_database_restart_and_nothing_is_lost_or_doubled(s
     shop.must_be_clean()
 
 
+@pytest.mark.claim(
+    "recreated topics are read from their start, also after a broker restart",
+    section="offsets",
+    tried="found by `make chaos`",
+)
 def test_recreated_topics_are_read_from_their_start_also_when_the_broker_has_been_restarted(
     shop: Shop, kafka: Kafka
 ) -> None:

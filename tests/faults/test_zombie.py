@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import pytest
 from confluent_kafka.admin import AdminClient
 
 from tools.kit.shop import Service, Shop, wait_until
@@ -35,6 +36,7 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
+@pytest.mark.claim("a zombie that wakes after a takeover writes nothing", section="transactions", tried="not broken")
 def test_a_zombie_that_wakes_after_its_successor_took_over_writes_nothing(shop: Shop) -> None:
     for service in ("analytics", "checkout", "fulfillment"):
         shop.start(service)
@@ -50,6 +52,11 @@ def test_a_zombie_that_wakes_after_its_successor_took_over_writes_nothing(shop: 
     shop.must_be_clean()
 
 
+@pytest.mark.claim(
+    "what a predecessor commits while its successor restores is not repeated",
+    section="transactions",
+    tried="not broken",
+)
 def test_a_predecessor_that_commits_while_its_successor_restores_is_not_repeated(shop: Shop) -> None:
     for service in ("analytics", "checkout", "fulfillment"):
         shop.start(service)
@@ -64,6 +71,7 @@ def test_a_predecessor_that_commits_while_its_successor_restores_is_not_repeated
     shop.must_be_clean()
 
 
+@pytest.mark.claim("a zombie does not take fulfillment's table back", section="transactions", tried="not broken")
 def test_a_zombie_of_fulfillment_does_not_take_its_table_back(shop: Shop) -> None:
     for service in ("analytics", "checkout", "order"):
         shop.start(service)

@@ -71,6 +71,7 @@ class Behaviour:
         assert world.statuses("order") == {"NEW": 3, "DISPUTED": 3, "CANCELLED": 3}
         assert world.records("fulfillment") == []
 
+    @pytest.mark.claim("a reaction goes to the partition number of its trigger", section="triggers", tried="broken")
     def test_a_reaction_goes_to_the_partition_number_of_its_trigger(self, world: World) -> None:
         world.start("order")
         world.start("fulfillment")
@@ -82,6 +83,7 @@ class Behaviour:
                 assert record.key is not None
                 assert record.partition == home[record.key.decode()]
 
+    @pytest.mark.claim("an event is applied to the fold when it is decided", section="triggers", tried="broken")
     def test_a_trigger_doubled_in_one_batch_acts_once(self, world: World) -> None:
         self.submit(world, 1, 1, 1)
         world.start("order")
@@ -99,6 +101,7 @@ class Behaviour:
         world.until_statuses("order", CANCELLED=2)
         assert world.statuses("order") == {"NEW": 2, "DISPUTED": 2, "CANCELLED": 2}
 
+    @pytest.mark.claim("an event that is early waits", section="triggers", tried="broken")
     def test_delivered_that_arrives_together_with_shipped_waits_for_it(self, world: World) -> None:
         self.submit(world, 1)
         world.publish("fulfillment", 1, *fulfillment_of(1, FulfillmentStatus.SHIPPED))
@@ -114,6 +117,9 @@ class Behaviour:
         order = ["NEW", "MERCHANT_ACCEPTED", "SHIPPED", "COMPLETED"]
         assert [str(event.status) for event in world.events("order")] == order
 
+    @pytest.mark.claim(
+        "an orphan is logged with its coordinates and blocks nothing", section="triggers", tried="broken"
+    )
     def test_an_orphan_is_counted_logged_with_its_coordinates_and_blocks_nothing(self, world: World) -> None:
         world.start("order")
         world.until_live("order")
@@ -127,6 +133,9 @@ class Behaviour:
         self.submit(world, 1, 4)
         world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
+    @pytest.mark.claim(
+        "a message that is no event is logged once and skipped", section="triggers", tried="not broken"
+    )
     def test_messages_that_are_not_events_are_logged_once_and_passed_over(self, world: World) -> None:
         world.start("order")
         key, value = submitted(1)
@@ -147,6 +156,7 @@ class Behaviour:
         world.publish("checkout", 0, b"wrong", submitted(2)[1])
         world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
+    @pytest.mark.claim("an illegal event in the output topic is not folded", section="triggers", tried="broken")
     def test_an_illegal_event_of_somebody_else_on_the_output_topic_is_ignored_by_the_fold(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1)
@@ -159,6 +169,7 @@ class Behaviour:
         world.until_statuses("order", CANCELLED=2)
         assert world.statuses("order") == {"NEW": 2, "DISPUTED": 2, "CANCELLED": 2, "COMPLETED": 1}
 
+    @pytest.mark.claim("a transaction's marker counts as progress", section="restore", tried="broken")
     def test_a_restart_with_nothing_to_read_is_live_again(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1)
@@ -171,6 +182,7 @@ class Behaviour:
         world.until_statuses("order", CANCELLED=2)
         assert world.statuses("order")["NEW"] == 2
 
+    @pytest.mark.claim("instances join and leave, and nothing is lost or doubled", section="failures", tried="broken")
     def test_instances_that_join_and_leave_lose_and_double_nothing(self, world: World) -> None:
         world.start("order", "0")
         world.start("fulfillment")
@@ -197,6 +209,11 @@ class Behaviour:
         world.until_statuses("order", MERCHANT_ACCEPTED=1)
         assert world.statuses("order")["NEW"] == 1
 
+    @pytest.mark.claim(
+        "a recreated topic is read from its start, while the service runs and when it starts",
+        section="offsets",
+        tried="broken in 3 ways",
+    )
     def test_a_recreated_topic_is_read_from_its_start(self, world: World) -> None:
         world.start("order", dispute_rate=1.0)
         self.submit(world, 1, 4, 7)
@@ -207,6 +224,11 @@ class Behaviour:
         world.until_statuses("order", CANCELLED=4)
         assert world.statuses("order")["NEW"] == 4
 
+    @pytest.mark.claim(
+        "whatever somebody does to committed offsets (23 ways), nothing is doubled or stuck",
+        section="offsets",
+        tried="broken in 4 ways",
+    )
     @pytest.mark.parametrize("tampering", TAMPERINGS)
     def test_whatever_somebody_does_to_committed_offsets_nothing_is_doubled_or_stuck(
         self, world: World, tampering: str
@@ -247,6 +269,11 @@ class Behaviour:
                 world.until_live(service)
         assert not [line for line in logs if line["event"].startswith(NOT_LEFT)], "it is said once"
 
+    @pytest.mark.claim(
+        "triggers that nothing proves undone are named, and acted on only on demand",
+        section="offsets",
+        tried="broken",
+    )
     def test_triggers_that_nothing_proves_undone_are_named_and_acted_on_only_on_demand(self, world: World) -> None:
         """The output topic has lost its first records, and the offsets are gone."""
         world.start("order", dispute_rate=1.0, limits=FORGETFUL)
@@ -276,6 +303,9 @@ class Behaviour:
         world.until_statuses("order", CANCELLED=7)
         assert set(world.statuses("order").values()) == {7}
 
+    @pytest.mark.claim(
+        "partitions may be added to all topics while services run", section="triggers", tried="not broken"
+    )
     def test_partitions_added_to_all_topics_are_used_and_old_entities_stay_where_they_are(self, world: World) -> None:
         world.start("order")
         world.start("fulfillment")
@@ -288,6 +318,9 @@ class Behaviour:
         assert set(world.statuses("order").values()) == {7}
         assert {r.partition for r in world.records("order")} == {*range(PARTITIONS), PARTITIONS + 1}
 
+    @pytest.mark.claim(
+        "an entity that waits forever is abandoned, and an error says so", section="triggers", tried="broken"
+    )
     def test_an_entity_that_waits_for_ever_is_abandoned_loudly(self, world: World) -> None:
         with capture_logs() as logs:
             world.start("order", limits=Limits(hold_limit=20, dedupe_window=0.0, offsets_interval=0.1))
@@ -301,6 +334,7 @@ class Behaviour:
         assert line["entity"] == order_id_of(checkout(0).checkout_id)
         assert line["log_level"] == "error"
 
+    @pytest.mark.claim("backpressure pauses and resumes the inputs", section="triggers", tried="broken")
     def test_inputs_are_paused_above_the_pending_limit_and_resumed(self, world: World) -> None:
         wanted = ["inputs paused", "inputs resumed"]
         with capture_logs() as logs:

@@ -190,6 +190,9 @@ class FakeLog:
         self._epoch = -1
         self._failed = True
         self._under_way: tuple[Transaction, CommittedTransaction, int] | None = None
+        self._transaction = Transaction("", 0.0)
+        self._began_in = -1
+        self._published = 0
         self._next: dict[TopicPartition, int] = {}
         self._ended: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -276,17 +279,21 @@ class FakeLog:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused -= set(partitions)
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
+    def begin(self) -> None:
         assert not self._failed, "init_transactions must follow a failure"
-        assert self._under_way is None, "the outcome must be asked for"
-        self._failed = True
-        transaction = self.broker.begin(self.slot)
-        self._check_epoch(transaction)
-        produced = 0
-        for partition, key, value in messages:
-            produced += 1
-            self.broker.append(TopicPartition(self.own, partition), key.encode(), value, transaction)
-        self._under_way = transaction, CommittedTransaction(produced, offsets(), 0.0), self._generation
+        assert self._under_way is None, "await_commit must follow a commit"
+        self._failed, self._published = True, 0
+        self._transaction, self._began_in = self.broker.begin(self.slot), self._generation
+        self._check_epoch(self._transaction)
+
+    def publish(self, message: Outgoing) -> None:
+        partition, key, value = message
+        self.broker.append(TopicPartition(self.own, partition), key.encode(), value, self._transaction)
+        self._published += 1
+
+    def commit(self, offsets: Offsets) -> None:
+        done = CommittedTransaction(self._published, offsets, 0.0)
+        self._under_way = self._transaction, done, self._began_in
 
     def await_commit(self) -> CommittedTransaction | None:
         """Here the broker works on a transaction only when it is asked for the outcome: as late as can be."""

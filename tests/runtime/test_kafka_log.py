@@ -14,16 +14,14 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo  # type: ignore[attr-defined]
 
-from analytics_service.kafka import Broker
-from analytics_service.streams import Streams
 from local.kafka import Kafka
 from shop.runtime.clock import SystemClock
 from shop.runtime.errors import TransactionFailed, Unavailable
+from shop.runtime.kafka.admin import Admin
 from shop.runtime.kafka.log import KafkaLog
 from shop.runtime.kafka.options import SESSION_SECONDS
-from shop.runtime.kafka.topics import Topics
 from shop.runtime.limits import Limits
-from shop.runtime.log import Committed, Outgoing, TopicPartition
+from shop.runtime.log import Committed, Offsets, Outgoing, TopicPartition
 from shop.runtime.loop import Processor
 from tools.kit.real_world import REPLY, RealWorld
 from tools.kit.world import PARTITIONS, rules_of
@@ -35,6 +33,9 @@ LONG_ENOUGH = 1.0
 """Seconds in which a question that does not wait would be answered many times over."""
 
 
+@pytest.mark.claim(
+    "a partition that was paused is read again after the next start", section="restore", tried="not broken"
+)
 def test_a_partition_that_was_paused_is_read_again_after_the_next_start(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     world.publish(*PLACE, b"key", b"value")
@@ -49,6 +50,9 @@ def test_a_partition_that_was_paused_is_read_again_after_the_next_start(kafka: K
     world.close()
 
 
+@pytest.mark.claim(
+    "when a member ends, the others get its partitions at once", section="failures", tried="not broken"
+)
 def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     first, second = (KafkaLog(world.options("order", slot, rules_of("order"))) for slot in "01")
@@ -71,6 +75,11 @@ def test_the_partitions_of_a_member_that_leaves_are_the_others_at_once(kafka: Ka
     world.close()
 
 
+@pytest.mark.claim(
+    "committed offsets are stable: they are not returned before a transaction that changes them has ended",
+    section="restore",
+    tried="not broken",
+)
 def test_committed_offsets_are_not_told_before_the_transaction_that_changes_them_has_ended(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     consumers: list[ck.Consumer] = []
@@ -101,6 +110,11 @@ def test_committed_offsets_are_not_told_before_the_transaction_that_changes_them
     world.close()
 
 
+@pytest.mark.claim(
+    "a transaction fails when its partitions were reassigned before its records reached the broker",
+    section="transactions",
+    tried="found group metadata that was read too late",
+)
 def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records_were_at_the_broker(
     kafka: Kafka,
 ) -> None:
@@ -119,7 +133,7 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.until(lambda: bool(first.poll(1, 0.1).reassigned), "the first assignment")
     first.init_transactions()
     held = first.assignment()
-    first.transact([Outgoing(0, "key", b"value")], lambda: dict.fromkeys(held, Committed(0, "")))
+    transact(first, [Outgoing(0, "key", b"value")], dict.fromkeys(held, Committed(0, "")))
     second.open(stop=lambda: False)
 
     def shared() -> bool:
@@ -138,6 +152,13 @@ def test_a_transaction_fails_whose_partitions_were_given_away_before_its_records
     world.close()
 
 
+def transact(log: KafkaLog, messages: list[Outgoing], offsets: Offsets) -> None:
+    log.begin()
+    for message in messages:
+        log.publish(message)
+    log.commit(offsets)
+
+
 def end_connections(port: int) -> None:
     """Ends every connection of this process to that port, as a network does that fails for a moment."""
     for entry in Path("/proc/self/fd").iterdir():
@@ -148,6 +169,7 @@ def end_connections(port: int) -> None:
                         end.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.claim("a transaction outlives the connections it began on", section="transactions", tried="broken")
 def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     log = KafkaLog(world.options("order", "0", rules_of("order")))
@@ -155,16 +177,16 @@ def test_a_transaction_outlives_the_connections_it_began_on(kafka: Kafka) -> Non
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
     log.init_transactions()
 
-    def transact(offset: int) -> None:
+    def survive(offset: int) -> None:
         stored = dict.fromkeys(log.assignment(), Committed(offset, ""))
-        log.transact([Outgoing(number, "key", b"value") for number in range(PARTITIONS)], lambda: stored)
+        transact(log, [Outgoing(number, "key", b"value") for number in range(PARTITIONS)], stored)
         end_connections(kafka.port)
         done = log.await_commit()
         assert done is not None
         assert done.offsets == stored
 
     for offset in range(3):
-        transact(offset)
+        survive(offset)
     log.close()
     world.close()
 
@@ -203,11 +225,16 @@ class HalfJoining(ck.Consumer):
         super().subscribe(topics[1:], **options)
 
 
+@pytest.mark.claim(
+    "a consumer that never gets an answer, or never all of it, is replaced",
+    section="failures",
+    tried="broken in 3 ways",
+)
 @pytest.mark.parametrize("first", [WithoutCoordinator, NeverJoining, HalfJoining])
 def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_another_one_goes_on(
     kafka: Kafka, first: type[ck.Consumer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shop.runtime.kafka.log.JOIN_SECONDS", 3.0)
+    monkeypatch.setattr("shop.runtime.kafka.member.JOIN_SECONDS", 3.0)
     world = RealWorld(kafka.bootstrap)
     clients = Clients(first)
     rules = rules_of("order")
@@ -225,6 +252,7 @@ def test_a_consumer_that_gets_no_answer_or_not_all_for_good_is_left_behind_and_a
     world.close()
 
 
+@pytest.mark.claim("a producer that gets no answer is replaced", section="transactions", tried="broken")
 def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     made: list[ck.Producer] = []
@@ -249,6 +277,11 @@ def test_a_producer_that_gets_no_answer_is_replaced(kafka: Kafka) -> None:
     world.close()
 
 
+@pytest.mark.claim(
+    "when stable offsets do not come, a hanging transaction of the slot is aborted",
+    section="transactions",
+    tried="found by `make chaos`",
+)
 def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +315,7 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     log.open(stop=lambda: False)
     world.until(lambda: bool(log.poll(1, 0.1).reassigned), "the assignment")
     log.init_transactions()
-    log.transact([], lambda: {own: Committed(7, "it")})
+    transact(log, [], {own: Committed(7, "it")})
     assert log.await_commit() is not None
     log.init_transactions()
     assert calls == ["offsets"], "nobody aborts while all is well"
@@ -296,7 +329,7 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
     assert log.high_watermarks([own])[own] > end, "its end is in the output partition, too"
     unstable.clear()
     assert log.committed([own]) == {own: Committed(7, "it")}
-    log.transact([Outgoing(0, "key", b"value")], lambda: {own: Committed(8, "it")})
+    transact(log, [Outgoing(0, "key", b"value")], {own: Committed(8, "it")})
     assert log.await_commit() is not None
     assert [record.value for record in world.records("order")] == [b"value"]
     log.close()
@@ -306,22 +339,28 @@ def test_what_hangs_of_the_slot_is_aborted_when_stable_offsets_are_not_told(
 def test_questions_about_topics_leave_nothing_behind(kafka: Kafka) -> None:
     world = RealWorld(kafka.bootstrap)
     options = world.options("order", "0", rules_of("order"))
-    topics = Topics(options)
-    broker = Broker(options.common(), Streams(world.namespace))
-    assert set(broker.topic_ids()) == set(options.topics), "the ids are still to be told"
+    admin = Admin(options)
+    ids = {topic: state.topic_id for topic, state in admin.topics().items()}
     before = ids_in_memory()
     for _ in range(20):
-        assert len(topics.states(fresh=True)) == 3
-        assert len(broker.topic_ids()) == 3
-        assert len(broker.topic_partitions()) == 3 * PARTITIONS
+        assert {topic: state.topic_id for topic, state in admin.topics().items()} == ids
+        assert len(admin.partitions()) == 3 * PARTITIONS
     assert ids_in_memory() < before + 20
+    world.recreate("order")
+    assert admin.topics()["order"].topic_id != ids["order"]
 
 
 def ids_in_memory() -> int:
     gc.collect()
-    return sum(isinstance(one, ck.Uuid) for one in gc.get_objects())
+    return sum(type(one).__name__ == "Uuid" for one in gc.get_objects())
 
 
+@pytest.mark.claim(
+    "an offset that the client made up because the leader was lost is refused (as a restore target it would be "
+    "reached at once)",
+    section="restore",
+    tried="found by killing one of three brokers",
+)
 def test_an_offset_that_the_client_made_up_because_the_leader_went_is_no_answer(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

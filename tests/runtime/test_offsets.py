@@ -37,6 +37,12 @@ class SlowWorld(FakeWorld):
         return self.services["fulfillment", "0"]
 
 
+@pytest.mark.claim(
+    "the committed offset of the output topic covers what proves a trigger done that can be read again (the floor), "
+    "also after a restore",
+    section="offsets",
+    tried="broken in 3 ways",
+)
 @pytest.mark.parametrize("read_again", [False, True], ids=["inputs not read yet", "inputs read again"])
 def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(read_again: bool) -> None:
     """A slow trigger holds the input's offset, a quick one behind it is done and its entity closed. Two restores
@@ -70,6 +76,11 @@ def test_what_proves_a_trigger_done_is_read_again_as_long_as_the_trigger_can_be(
     assert world.statuses("fulfillment") == {"SHIPPED": 2, "DELIVERED": 1}
 
 
+@pytest.mark.claim(
+    "at most as many closed entities are remembered as the dedupe limit allows",
+    section="triggers",
+    tried="broken in 2 ways",
+)
 def test_closed_entities_are_remembered_for_the_dedupe_limit_at_most() -> None:
     """However long the dedupe window, a restore reads a bounded number of closed entities again: the offset stored
     for the output topic follows its end."""
@@ -125,6 +136,7 @@ def test_a_successor_does_not_repeat_what_its_predecessor_commits_while_it_resto
     assert world.statuses("order") == {"NEW": 1, "MERCHANT_ACCEPTED": 1}
 
 
+@pytest.mark.claim("each committed offset carries its checkpoint", section="offsets", tried="broken")
 def test_every_committed_offset_carries_all_offsets_of_its_partition_number_and_the_ids_of_their_topics() -> None:
     world = FakeWorld()
     world.start("order", dispute_rate=1.0)

@@ -1,13 +1,11 @@
 """A restore that is followed by another one, and another one: it neither hurries nor says the same again."""
 
-from collections.abc import Callable, Iterable
-
 import pytest
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.errors import TransactionFailed, Unavailable
-from shop.runtime.log import Batch, CommittedTransaction, Offsets, Outgoing
+from shop.runtime.log import Batch, CommittedTransaction, Outgoing
 from shop.runtime.refusals import SAID_LIMIT
 from tests.runtime.behaviour import FORGETFUL, order_of
 from tests.runtime.fake_log import FakeLog
@@ -22,12 +20,8 @@ FEW = 15
 class RefusedEvents(FakeLog):
     """As a topic is that was opened to others: offsets are committed, events are not."""
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        decided = list(messages)
-        if decided:
-            self._failed = True
-            raise TransactionFailed("not authorized")
-        super().transact(decided, offsets)
+    def publish(self, message: Outgoing) -> None:  # noqa: ARG002 (it refuses any)
+        raise TransactionFailed("not authorized")
 
 
 class RefusedOffsets(FakeLog):
@@ -66,6 +60,7 @@ class Recreated(FakeLog):
         return batch
 
 
+@pytest.mark.claim("pauses between restores grow, whatever the reason", section="restore", tried="broken")
 @pytest.mark.parametrize("kind", [RefusedEvents, RefusedOffsets, Deaf, Rebalanced, Recreated])
 def test_whatever_the_reason_the_pauses_between_restores_grow(kind: type[FakeLog]) -> None:
     world = FakeWorld()
@@ -92,6 +87,7 @@ def test_after_a_steady_time_the_next_restore_is_at_once_again() -> None:
 BAD = [b"{", None, b"\xff", submitted(1)[1][:-1]]
 
 
+@pytest.mark.claim("a refused message is logged once, however often it is read", section="restore", tried="broken")
 def test_a_message_that_is_refused_is_said_once_however_often_it_is_read_and_counted_each_time() -> None:
     world = FakeWorld()
     for status in (OrderStatus.NEW, OrderStatus.MERCHANT_ACCEPTED):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import pytest
 from structlog.testing import capture_logs
 
 from shop.contract.lifecycle import OrderStatus
@@ -21,6 +22,12 @@ ENOUGH_TURNS = 40
 """More than a restore and a decision need."""
 
 
+@pytest.mark.claim(
+    "the restore target is the high watermark: records of the output topic may be hidden by a foreign open "
+    "transaction",
+    section="restore",
+    tried="broken",
+)
 def test_the_restore_target_is_the_high_watermark_because_records_hide_behind_a_foreign_transaction() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
@@ -43,6 +50,7 @@ def submit_to_every_partition(world: FakeWorld) -> None:
     world.fetch_size = 1
 
 
+@pytest.mark.claim("the restore target is taken after the committed offsets", section="restore", tried="broken")
 def test_the_restore_target_is_taken_after_the_committed_offsets() -> None:
     """The predecessor's last events reach the broker while the successor asks for the committed offsets: it may
     finish until they are there."""
@@ -61,6 +69,9 @@ def test_the_restore_target_is_taken_after_the_committed_offsets() -> None:
     assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
 
 
+@pytest.mark.claim(
+    "a predecessor in the same slot is fenced before the restore targets are taken", section="restore", tried="broken"
+)
 def test_a_predecessor_in_the_same_slot_is_fenced_before_the_restore_targets_are_taken() -> None:
     """It goes on, with all that it has to do, when the successor knows the restore targets: what it publishes lies
     beyond."""
@@ -84,6 +95,7 @@ def test_a_predecessor_in_the_same_slot_is_fenced_before_the_restore_targets_are
     assert predecessor.counts["restores"] == 1, "it must have tried"
 
 
+@pytest.mark.claim("nothing is decided while the topics' partition counts differ", section="triggers", tried="broken")
 def test_nothing_is_decided_while_the_topics_have_different_numbers_of_partitions() -> None:
     world = FakeWorld()
     world.add_partitions("fulfillment", 5)
@@ -101,6 +113,9 @@ def test_nothing_is_decided_while_the_topics_have_different_numbers_of_partition
     world.until_statuses("order", MERCHANT_ACCEPTED=1)
 
 
+@pytest.mark.claim(
+    "a partition number is acted upon only while all its topics are assigned", section="triggers", tried="broken"
+)
 def test_a_partition_number_is_acted_upon_only_while_all_its_topics_are_assigned() -> None:
     world = FakeWorld()
     missing = {TopicPartition("fulfillment", 1)}
@@ -121,6 +136,7 @@ def test_a_partition_number_is_acted_upon_only_while_all_its_topics_are_assigned
     assert world.statuses("order") == {"NEW": 3, "MERCHANT_ACCEPTED": 3}
 
 
+@pytest.mark.claim("no input is read before the fold is complete", section="restore", tried="broken")
 def test_reading_starts_at_the_committed_offsets_and_no_input_before_the_fold_is_complete() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
@@ -147,6 +163,11 @@ def test_reading_starts_at_the_committed_offsets_and_no_input_before_the_fold_is
     assert paused == {topic_partition for topic_partition in stored if topic_partition.topic != "order"}
 
 
+@pytest.mark.claim(
+    "an offset committed for a topic that was deleted since is not used for its successor",
+    section="offsets",
+    tried="broken",
+)
 def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
     world = FakeWorld()
     world.publish("checkout", 0, *submitted(0))
@@ -158,6 +179,11 @@ def test_an_offset_of_another_life_of_the_topic_is_not_used() -> None:
     world.until_statuses("order", MERCHANT_ACCEPTED=2)
 
 
+@pytest.mark.claim(
+    "a topic that is recreated during a restore is no loss to be accepted",
+    section="restore",
+    tried="found on the real broker",
+)
 def test_a_recreated_topic_while_its_offsets_are_asked_for_is_read_from_its_start() -> None:
     """Its committed offset lies beyond the new topic's end, which is no loss that a person has to accept."""
     world = FakeWorld()
@@ -221,6 +247,9 @@ def checkpoint_of(world: FakeWorld, number: int) -> Checkpoint:
     return checkpoint
 
 
+@pytest.mark.claim(
+    "a hanging transaction is left alone where its offsets are committed", section="transactions", tried="broken"
+)
 def test_records_that_hang_are_left_alone_where_their_offsets_are_committed() -> None:
     world = after_one_order()
     hanging = order_of(3, OrderStatus.NEW)
@@ -240,6 +269,12 @@ def test_what_somebody_else_left_hanging_is_not_ended() -> None:
     assert not processor.live
 
 
+@pytest.mark.claim(
+    "the checksum of the last published event is committed with the offsets, and kept when only offsets are "
+    "committed",
+    section="offsets",
+    tried="broken",
+)
 def test_the_checksum_of_the_last_event_is_committed_with_its_offsets_and_kept_when_only_offsets_are() -> None:
     world = after_one_order()
     last = checksum(world.records("order")[-1].value or b"")

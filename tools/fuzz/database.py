@@ -12,7 +12,7 @@ from analytics_service.ingest.batch import Batch
 from analytics_service.ingest.bookmarks import register
 from analytics_service.ingest.decoder import Decoder
 from analytics_service.ingest.store import Store
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition
 from shop.contract.events import Event, parse
 from shop.contract.lifecycle import TOPICS
 from tools.fuzz.found import Wrong

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from analytics_service.ingest.batch import Batch, Fact, fact
 from analytics_service.ingest.bookmarks import log_ids, register
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition
 from shop.contract.events import Event, serialize
 from shop.contract.lifecycle import TOPICS
 
@@ -18,7 +18,7 @@ def logs(engine: Engine, partitions: int = 2) -> dict[str, int]:
     """A log for each topic, with partitions that can be locked."""
     ids = {topic: f"{topic}-id" for topic in TOPICS}
     with engine.begin() as connection:
-        known = log_ids(connection, "cluster", ids, {topic: topic for topic in TOPICS})
+        known = log_ids(connection, "cluster", ids)
         register(
             connection, [LogPartition(log_id, number) for log_id in known.values() for number in range(partitions)]
         )

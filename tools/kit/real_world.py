@@ -76,8 +76,7 @@ class RealWorld(World):
             namespace=self.namespace,
             group=service,
             instance=slot,
-            output_topic=service,
-            input_topics=rules.inputs,
+            topics=(service, *rules.inputs),
             client={},
             logger=logging.getLogger("librdkafka"),
         )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, text
 
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
 

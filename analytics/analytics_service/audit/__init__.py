@@ -6,7 +6,6 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from analytics_service import kafka
 from analytics_service.audit.auditor import RULES, Auditor, Progress, no_progress
 from analytics_service.audit.report import Coordinates, Report, Violation, read_expectations
 from analytics_service.audit.rules import Terms
@@ -14,8 +13,9 @@ from analytics_service.audit.settings import AuditSettings
 from analytics_service.audit.shop import RealShop
 from analytics_service.audit.tables import TableReader
 from analytics_service.audit.topics import TopicReader
-from analytics_service.streams import Streams
+from shop.contract.lifecycle import TOPICS
 from shop.edges import database
+from shop.edges.kafka import kafka_options
 
 __all__ = ["RULES", "AuditSettings", "Coordinates", "Report", "Violation", "audit", "read_expectations"]
 
@@ -37,11 +37,10 @@ def audit(
     """
     silent = logging.getLogger("analytics_service.audit.librdkafka")
     silent.disabled = True
-    streams = Streams(settings.namespace)
-    topics = TopicReader(kafka.client(settings, silent), streams, settings.kafka_bootstrap)
+    topics = TopicReader(kafka_options(settings, "audit", TOPICS, silent))
     engine = database.create(settings)
     try:
-        shop = RealShop(topics, TableReader(engine, settings, settings.fulfillment_database), streams, say)
+        shop = RealShop(topics, TableReader(engine, settings, settings.fulfillment_database), say)
         report = Report(RULES.items(), expect)
         Auditor(shop, Terms(shop.now, int(stuck_after * 1000), settled), report, progress).run()
     finally:

@@ -10,19 +10,17 @@ from analytics_service.audit.messages import AuditedRange, Chunk, StoredRow
 from analytics_service.audit.report import Coordinates, DeadLetters, Violation
 from analytics_service.audit.tables import TableReader
 from analytics_service.audit.topics import TopicReader
-from analytics_service.streams import LogPartition, Streams, TopicPartition
+from analytics_service.stored import LogPartition
 from shop.contract.lifecycle import TOPICS
+from shop.runtime.log import TopicPartition
 
 
 class RealShop:
     """All topics and tables, up to where they were when this was made. ``say`` is told what it waits for."""
 
-    def __init__(
-        self, topics: TopicReader, tables: TableReader, streams: Streams, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, topics: TopicReader, tables: TableReader, say: Callable[[str], None]) -> None:
         self._topics = topics
         self._tables = tables
-        self._streams = streams
         cluster_id, topic_ids = topics.cluster_id(), topics.ids()
         self._logs = {log.log_id: log for log in tables.logs()}
         self._live = {
@@ -44,7 +42,7 @@ class RealShop:
             partition = self._partition(topic_partition)
             self.ranges.append(
                 AuditedRange(
-                    streams.table(topic_partition.topic),
+                    topic_partition.topic,
                     topic_partition.partition,
                     start=starts[topic_partition],
                     high_watermark=high_watermarks[topic_partition],
@@ -122,11 +120,11 @@ class RealShop:
         return [(one.topic, one.partition) for one in self.ranges]
 
     def _place(self, of: AuditedRange) -> TopicPartition:
-        return TopicPartition(self._streams.namespace + of.topic, of.partition)
+        return TopicPartition(of.topic, of.partition)
 
     def _partition(self, topic_partition: TopicPartition) -> LogPartition | None:
         """The partition as the tables name it; None where analytics has not met the topic yet."""
-        log_id = self._live.get(self._streams.table(topic_partition.topic))
+        log_id = self._live.get(topic_partition.topic)
         return None if log_id is None else LogPartition(log_id, topic_partition.partition)
 
     def _last_stored(self, topic_partitions: Sequence[TopicPartition]) -> Mapping[LogPartition, int]:

@@ -15,8 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from analytics_service.audit.entries import ProjectedRow
 from analytics_service.audit.messages import Letter
 from analytics_service.audit.report import DeadLetters
-from analytics_service.stored import last_offsets
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition, last_offsets
 from shop.contract.lifecycle import TOPICS
 from shop.edges.database import explain
 from shop.edges.settings import DatabaseSettings

@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any
 
 import confluent_kafka as ck
-from confluent_kafka.admin import ConfigResource, OffsetSpec  # type: ignore[attr-defined]
 
 from analytics_service.audit.messages import Message
 from analytics_service.dead_letters import Headers, headers_of
-from analytics_service.kafka import Broker
-from analytics_service.streams import Streams, TopicPartition
 from shop.runtime.errors import Unavailable, UserError
-from shop.runtime.kafka.failover import checked_offset
+from shop.runtime.kafka.admin import Admin
+from shop.runtime.kafka.options import KafkaOptions
+from shop.runtime.log import TopicPartition
 
 REPLY_SECONDS = 5.0
 TRANSACTION_SECONDS = 30.0
@@ -31,72 +29,28 @@ class TopicReader:
     missing or what was to be read is not there any more.
     """
 
-    def __init__(self, client: Mapping[str, Any], streams: Streams, address: str) -> None:
-        self._broker = Broker(client, streams)
-        self._consumer = ck.Consumer(
-            {
-                **client,
-                "group.id": f"{streams.namespace}audit",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                # At the end of a partition a request waits for as long, and the next partition with it.
-                "fetch.wait.max.ms": 20,
-                "queued.min.messages": 20_000,
-                "queued.max.messages.kbytes": 16_384,
-            }
-        )
-        self._streams = streams
-        self._address = address
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+        self._admin = Admin(options, REPLY_SECONDS)
+        self._consumer = ck.Consumer(options.reader())
+        self._address = options.bootstrap
+        self.cluster_id = self._admin.cluster_id
+        self.policies = self._admin.cleanup_policies
+        self.starts = self._admin.beginnings
+        self.ends = self._admin.high_watermarks
 
     def ids(self) -> dict[str, str]:
-        """Kafka's own id of each topic, by the contract's name."""
-        ids = self._broker.topic_ids()
-        missing = [topic for topic in self._streams.topics if topic not in ids]
-        if missing:
-            raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
-        return {self._streams.table(topic): topic_id for topic, topic_id in ids.items()}
-
-    def cluster_id(self) -> str:
-        return self._broker.cluster_id()
-
-    def policies(self) -> dict[str, str]:
-        """The cleanup.policy of each topic, by the contract's name; one that may not be read is not in it."""
-        asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in self._streams.topics]
-        policies = {}
-        for resource, future in self._broker.admin.describe_configs(asked, request_timeout=REPLY_SECONDS).items():
-            try:
-                configuration = future.result(2 * REPLY_SECONDS)
-            except ck.KafkaException as failure:
-                if failure.args[0].code() != ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    raise self._unavailable(failure) from None
-            except TimeoutError:
-                raise Unavailable(f"Kafka at {self._address} does not answer in time") from None
-            else:
-                policies[self._streams.table(resource.name)] = str(configuration["cleanup.policy"].value)
-        return policies
+        """Kafka's own id of each topic."""
+        return {topic: state.topic_id for topic, state in self._admin.existing_topics().items()}
 
     def topic_partitions(self) -> list[TopicPartition]:
         """All partitions, topic by topic."""
         try:
-            # Asked of the consumer: it takes its time to look for the leader of a topic that it has not heard of.
-            known = self._consumer.list_topics(timeout=REPLY_SECONDS).topics
+            # The consumer looks for the leader of a topic that it has not heard of for seconds, unless it asks first.
+            self._consumer.list_topics(timeout=REPLY_SECONDS)
         except ck.KafkaException as failure:
-            raise self._unavailable(failure) from None
-        return [
-            TopicPartition(topic, number)
-            for topic in self._streams.topics
-            for number in sorted(known[topic].partitions)
-        ]
-
-    def starts(self, topic_partitions: Iterable[TopicPartition]) -> Offsets:
-        """The first offset that each partition still holds."""
-        return self._offsets(topic_partitions, OffsetSpec.earliest(), committed=False)  # type: ignore[no-untyped-call]
-
-    def ends(self, topic_partitions: Iterable[TopicPartition]) -> Offsets:
-        """Where each partition ends, behind everything, that in open transactions too (high watermark)."""
-        return self._offsets(topic_partitions, OffsetSpec.latest(), committed=False)  # type: ignore[no-untyped-call]
+            raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
+        return self._admin.partitions()
 
     def stable_ends(
         self, topic_partitions: Iterable[TopicPartition], high_watermarks: Offsets, say: Callable[[str], None]
@@ -106,7 +60,7 @@ class TopicReader:
         deadline = time.monotonic() + TRANSACTION_SECONDS
         said = False
         while True:
-            ends = self._offsets(topic_partitions, OffsetSpec.latest(), committed=True)  # type: ignore[no-untyped-call]
+            ends = self._admin.last_stable_offsets(topic_partitions)
             hidden = sum(max(0, high_watermarks[topic_partition] - end) for topic_partition, end in ends.items())
             if not hidden or time.monotonic() > deadline:
                 return ends
@@ -119,7 +73,7 @@ class TopicReader:
         """The committed messages from ``start`` up to ``end``, about ``CHUNK`` at a time, in order; and the offset
         that they reach up to."""
         if start < end:
-            self._consumer.assign([ck.TopicPartition(*topic_partition, start)])
+            self._consumer.assign([self._options.theirs(topic_partition, start)])
         reached = start
         while reached < end:
             messages: list[Message] = []
@@ -159,23 +113,6 @@ class TopicReader:
                     )
                 # Anything else (a broker that is away for a moment) ends by itself, or in silence.
         return reached
-
-    def _offsets(self, topic_partitions: Iterable[TopicPartition], spec: OffsetSpec, *, committed: bool) -> Offsets:
-        level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
-        asked = {ck.TopicPartition(*topic_partition): spec for topic_partition in topic_partitions}
-        try:
-            answers = self._broker.admin.list_offsets(asked, isolation_level=level, request_timeout=REPLY_SECONDS)
-            return {
-                TopicPartition(at.topic, at.partition): checked_offset(future.result(2 * REPLY_SECONDS).offset)
-                for at, future in answers.items()
-            }
-        except ck.KafkaException as failure:
-            raise self._unavailable(failure) from None
-        except TimeoutError:
-            raise Unavailable(f"Kafka at {self._address} does not answer in time") from None
-
-    def _unavailable(self, failure: ck.KafkaException) -> Unavailable:
-        return Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}")
 
 
 def _message(message: ck.Message, offset: int) -> Message:

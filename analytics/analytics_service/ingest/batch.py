@@ -8,8 +8,9 @@ from confluent_kafka import Message
 
 from analytics_service.dead_letters import LONGEST_REASON, DeadLetter, encode_headers, headers_of
 from analytics_service.ingest.rows import Child, row
-from analytics_service.streams import LogPartition, TopicPartition
+from analytics_service.stored import LogPartition
 from shop.contract.events import parse
+from shop.runtime.log import TopicPartition
 
 
 class Fact(NamedTuple):

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from analytics_service.stored import Tables, last_offsets
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition, Tables, last_offsets
 
 
 class Bookmark(NamedTuple):
@@ -22,12 +21,10 @@ class Bookmark(NamedTuple):
         return max(self.last + 1, self.accepted) or None
 
 
-def log_ids(
-    connection: Connection, cluster_id: str, topic_ids: Mapping[str, str], names: Mapping[str, str]
-) -> dict[str, int]:
-    """The log of each topic, made known to the database where it is new. ``names``: the contract's name of each."""
+def log_ids(connection: Connection, cluster_id: str, topic_ids: Mapping[str, str]) -> dict[str, int]:
+    """The log of each topic, made known to the database where it is new."""
     for topic, topic_id in topic_ids.items():
-        connection.execute(_NEW_LOG, {"topic": names[topic], "topic_id": topic_id, "cluster_id": cluster_id})
+        connection.execute(_NEW_LOG, {"topic": topic, "topic_id": topic_id, "cluster_id": cluster_id})
     known = connection.execute(_LOGS, {"cluster_id": cluster_id})
     by_topic_id = {row.topic_id: row.log_id for row in known}
     return {topic: by_topic_id[topic_id] for topic, topic_id in topic_ids.items()}

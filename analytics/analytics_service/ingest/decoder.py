@@ -5,7 +5,7 @@ import confluent_kafka as ck
 from analytics_service.dead_letters import reason_of
 from analytics_service.ingest.batch import Batch, dead_letter, fact
 from analytics_service.ingest.rows import milliseconds
-from analytics_service.streams import LogPartition
+from analytics_service.stored import LogPartition
 
 
 class Decoder:

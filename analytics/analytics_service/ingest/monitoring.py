@@ -9,21 +9,19 @@ from prometheus_client.metrics_core import Metric
 
 from analytics_service.ingest.loader import Loader
 from analytics_service.ingest.reader import Ingest
-from analytics_service.kafka import Broker
-from analytics_service.streams import Streams
 from shop.edges.lock_watch import LockWatch
 from shop.edges.monitoring import SILENT_SECONDS, by_label
 from shop.runtime.errors import Unavailable
+from shop.runtime.kafka.admin import Admin
 
 
 class Analytics:
     """The service, as it is watched."""
 
-    def __init__(self, ingest: Ingest, loader: Loader, broker: Broker, streams: Streams, locks: LockWatch) -> None:
+    def __init__(self, ingest: Ingest, loader: Loader, admin: Admin, locks: LockWatch) -> None:
         self._ingest = ingest
         self._loader = loader
-        self._broker = broker
-        self._streams = streams
+        self._admin = admin
         self._locks = locks
 
     def health(self) -> Mapping[str, bool]:
@@ -48,11 +46,11 @@ class Analytics:
     def _lag(self) -> Iterable[Metric]:
         stored = self._ingest.stored or {}
         try:
-            held = self._broker.ranges(stored)
+            ends = self._admin.high_watermarks(stored)
         except Unavailable:
             return
         lag = Gauge("shop_lag", "Offsets not stored yet.", labels=["topic", "partition"])
         yield by_label(
             lag,
-            {(self._streams.table(at.topic), str(at.partition)): max(0, held[at].end - stored[at]) for at in held},
+            {(at.topic, str(at.partition)): max(0, end - stored[at]) for at, end in ends.items()},
         )

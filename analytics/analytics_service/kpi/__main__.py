@@ -13,13 +13,13 @@ from rich.text import Text
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from analytics_service import kafka
-from analytics_service.kafka import Broker, Lag
 from analytics_service.kpi import kpis
+from analytics_service.lag import Lag
 from analytics_service.settings import ReaderSettings
-from analytics_service.streams import Streams
+from shop.contract.lifecycle import TOPICS
 from shop.edges import database
 from shop.edges.database import explain
+from shop.edges.kafka import kafka_options
 from shop.edges.process import run
 from shop.edges.settings import load
 from shop.edges.terminal import console
@@ -40,8 +40,7 @@ def main() -> None:
     engine = database.create(settings)
     silent = logging.getLogger("librdkafka")
     silent.disabled = True
-    client, streams = kafka.client(settings, silent), Streams(settings.namespace)
-    lag = Lag(Broker(client, streams), client, streams)
+    lag = Lag(kafka_options(settings, "analytics", TOPICS, silent))
     if arguments.watch:
         _watch(settings, engine, lag)
         return

@@ -8,12 +8,12 @@ import structlog
 from shop.contract.rules import Rules
 from shop.edges import logging as service_logging
 from shop.edges import monitoring
+from shop.edges.kafka import kafka_options
 from shop.edges.process import Stop, tune_interpreter
 from shop.edges.publisher import Locks, Publisher
 from shop.edges.settings import BusinessSettings
 from shop.runtime.clock import SystemClock
 from shop.runtime.kafka.log import KafkaLog
-from shop.runtime.kafka.options import KafkaOptions
 from shop.runtime.limits import Limits
 from shop.runtime.loop import EntitySource, Processor, Projection
 from shop.runtime.watchdog import Watchdog
@@ -50,16 +50,7 @@ def serve(
     stop = Stop()
     clock = SystemClock()
     client_logger = service_logging.configure(settings, rules.topic, clock.elapsed)
-    options = KafkaOptions(
-        bootstrap=settings.kafka_bootstrap,
-        namespace=settings.namespace,
-        group=rules.topic,
-        instance=settings.instance,
-        output_topic=rules.topic,
-        input_topics=rules.inputs,
-        client=settings.kafka_login,
-        logger=client_logger,
-    )
+    options = kafka_options(settings, rules.topic, (rules.topic, *rules.inputs), client_logger)
     watchdog = Watchdog(WATCHDOG_SECONDS)
     kafka = KafkaLog(options)
     log.info("starting", service=rules.topic, instance=settings.instance, kafka=settings.kafka_bootstrap)

@@ -27,8 +27,20 @@ def _typeable(password: str) -> str:
     return password
 
 
-Password = Annotated[str, AfterValidator(_typeable)]
-"""Any text of characters that can be typed. Fields of it have ``repr=False``: no message shows their value."""
+# Each program sets its own defaults of these.
+KafkaUser = Annotated[
+    str, Field(description="user of Kafka; empty = no login, at the port that is open to everybody (`9092`)")
+]
+Password = Annotated[
+    str,
+    AfterValidator(_typeable),
+    Field(
+        repr=False,
+        description="password of that user; the default is public: choose another where others reach the machine",
+    ),
+]
+"""Any text of characters that can be typed. No message shows its value."""
+HttpPort = Annotated[int, Field(ge=0, le=65_535, description="port of `/metrics` and `/health`; 0 = none")]
 
 
 class _EnvFile(DotEnvSettingsSource):
@@ -42,26 +54,43 @@ class _EnvFile(DotEnvSettingsSource):
         return {binding.key.lower(): binding.value for binding in bindings if binding.key is not None}
 
 
-class Settings(BaseSettings):
-    """What every service can be told. Names are those of the environment variables in lower case."""
+class LogSettings(BaseSettings):
+    """How a program logs."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(title="Logs, metrics and health")
 
-    kafka_bootstrap: str = Field("[::1]:9094", min_length=1, description="addresses of Kafka, host:port")
-    kafka_user: str = Field("auditor", description="user of Kafka; empty = no login (the port for everybody)")
-    kafka_password: Password = Field("auditorpw", repr=False, description="password of that user")
+    log_format: Literal["console", "json"] = Field("console", description="format of the log lines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest level that is shown; `debug` shows every decision"
+    )
+
+
+class Settings(LogSettings):
+    """Settings shared by all programs. Names are those of the environment variables in lower case.
+
+    ``title`` is the section in which ``make docs`` lists the fields of a class.
+    """
+
+    model_config = SettingsConfigDict(title="Kafka", extra="ignore", frozen=True)
+
+    kafka_bootstrap: str = Field(
+        "[::1]:9094",
+        min_length=1,
+        description="addresses of Kafka, host:port, separated by commas (`make run` sets `KAFKA_PORT` + 2; in the "
+        "network of docker-compose it is `[fd00:dead:cafe::10]:9094`)",
+    )
+    kafka_user: KafkaUser = "auditor"
+    kafka_password: Password = "auditorpw"
     instance: str = Field(
         "0",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="slot of this instance; each running instance of a service has its own",
+        description="slot of this instance (letters, digits, `_`, `-`): one for each running instance of a service",
     )
     namespace: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
-        description="put before the names of topics, groups and transactional ids: several systems on one Kafka",
+        description="prefix of the names of topics, groups and transactional ids: several systems on one Kafka",
     )
-    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
 
     @field_validator("kafka_password")
     @classmethod
@@ -104,50 +133,79 @@ class Settings(BaseSettings):
 
 
 class MonitoredSettings(Settings):
-    """Where a service tells of itself. Each sets a port of its own as default."""
+    """Where a service serves its metrics and its health. Each sets a port of its own as default."""
 
-    http_host: str = Field("::1", min_length=1, description="address at which /metrics and /health are served")
-    http_port: int = Field(0, ge=0, le=65_535, description="port of /metrics and /health; 0 = none")
+    model_config = SettingsConfigDict(title="Logs, metrics and health")
+
+    http_host: str = Field(
+        "::1",
+        min_length=1,
+        description="address at which `/metrics` and `/health` are served; `::` = all addresses of this machine",
+    )
+    http_port: HttpPort = 0
 
 
-class BusinessSettings(MonitoredSettings):
-    """What the three publishing services can be told beyond that."""
+class PublishingSettings(MonitoredSettings):
+    """Bounds of what a publishing service commits at once and remembers."""
 
-    seed: int = Field(1, description="fixes every decision that chance makes")
-    speed: float = Field(1.0, gt=0, le=1_000_000, description="divides every delay")
+    model_config = SettingsConfigDict(title="Transactions and memory")
+
     transaction_events: int = Field(2000, ge=1, le=10_000, description="events in one transaction, at most")
     dedupe_window: float = Field(
-        300.0, ge=0, description="seconds of log time in which duplicates of a trigger are known as such"
+        300.0, ge=0, description="seconds of log time within which a duplicate of a trigger is recognized"
     )
     dedupe_limit: int = Field(
         10_000,
         ge=0,
-        description="output records in a partition after which such duplicates are no longer known",
+        description="records in a partition of the output topic after which such a duplicate is no longer recognized",
     )
     hold_limit: int = Field(
         200_000,
         ge=100,
-        description="output records in a partition that an open entity may hold back offsets for",
+        description="records in a partition of the output topic for which an open entity may hold back the committed "
+        "offset; an older entity is abandoned",
     )
     pending_limit: int = Field(
         100_000, ge=100, description="pending triggers above which the input partitions are paused"
     )
     accept_loss: bool = Field(
-        False, description="go on where a committed offset is no longer in the topic, and log the gap"
+        False,
+        description="go on where a committed offset is no longer in its topic, and log the gap; act on triggers that "
+        "nothing proves undone, though some may be done twice; also given as `--accept-loss`",
+    )
+
+
+class BusinessSettings(PublishingSettings):
+    """Settings shared by the three publishing services."""
+
+    model_config = SettingsConfigDict(title="Chance and time")
+
+    seed: int = Field(1, description="decides, with the ids, everything that is left to chance")
+    speed: float = Field(
+        1.0,
+        gt=0,
+        le=1_000_000,
+        description="divides every delay: 1 = people's own pace, 100 = a hundred times faster",
     )
 
 
 class DatabaseSettings(Settings):
-    """How to reach MariaDB. Each service sets its own user and database as defaults."""
+    """How to reach MariaDB. Each program sets its own user and database as defaults."""
 
-    mariadb_host: str = Field("::1", min_length=1, description="address of MariaDB")
-    mariadb_port: int = Field(3306, ge=1, le=65_535, description="port of MariaDB")
+    model_config = SettingsConfigDict(title="MariaDB")
+
+    mariadb_host: str = Field(
+        "::1",
+        min_length=1,
+        description="address of MariaDB (in the network of docker-compose it is `fd00:dead:cafe::100`)",
+    )
+    mariadb_port: int = Field(3306, ge=1, le=65_535, description="port of MariaDB; `make run` passes it on")
     mariadb_user: str
-    mariadb_password: Password = Field(repr=False)
+    mariadb_password: Password
     mariadb_database: str
     mariadb_tls: bool = Field(
         False,
-        description="encrypt what goes to MariaDB, without a check of its certificate (costs a third of the speed)",
+        description="encrypt the connection to MariaDB, without checking its certificate; costs a third of the speed",
     )
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from shop.contract.events import Event
 from shop.contract.rules import Rules
+from shop.runtime.backoff import BackOff
 from shop.runtime.checkpoint import BrokerState, Checkpoint, Position, Start, start_of
 from shop.runtime.entity import Entity, Trigger
 from shop.runtime.errors import Unavailable, UserError
@@ -23,6 +24,9 @@ from shop.runtime.limits import Limits
 from shop.runtime.log import Committed, Log, Offsets, Record, TopicPartition, TopicState
 from shop.runtime.partition import PartitionState
 from shop.runtime.refusals import Refusals
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+"""Between two tries of the projection, in seconds."""
 
 log = structlog.get_logger()
 
@@ -36,7 +40,7 @@ class AssignmentState:
     topics: Mapping[str, TopicState] = field(default_factory=dict)
     partitions: dict[int, PartitionState] = field(default_factory=dict)
     live: bool = False
-    stored: Mapping[TopicPartition, Committed] = field(default_factory=dict)
+    committed: Mapping[TopicPartition, Committed] = field(default_factory=dict)
     committed_at: float = float("-inf")
     more_is_due: bool = False
     backpressure: bool = False
@@ -47,7 +51,7 @@ class AssignmentState:
     """Whether hanging transactions in the output topic were looked for."""
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
-    project_failures: int = 0
+    project_back_off: BackOff = field(default_factory=lambda: BackOff(FIRST_PAUSE, LONGEST_PAUSE))
     """How often it failed since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
     """Per partition number: triggers in doubt, and the output end to read up to before they are judged."""

@@ -3,7 +3,7 @@
 ``shop.runtime.kafka.log`` is the real one; the tests have a second one in memory, held to the same behaviour.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -113,20 +113,23 @@ class Log(Protocol):
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """The reverse of ``pause``."""
 
-    def transact(self, messages: Iterable[Outgoing], offsets: Callable[[], Offsets]) -> None:
-        """Begins to publish all messages to the output topic and to store all offsets, or neither. The messages are
-        taken one by one before this returns, and the offsets are asked for after the last of them.
+    def begin(self) -> None:
+        """Begins a transaction. This and the next two calls raise TransactionFailed when it failed already;
+        ``init_transactions`` must follow then."""
 
-        Raises TransactionFailed when that failed already; ``init_transactions`` must follow then. Else
-        ``await_commit`` must.
-        """
+    def publish(self, message: Outgoing) -> None:
+        """Sends a message to the output topic, as part of the transaction that was begun."""
+
+    def commit(self, offsets: Offsets) -> None:
+        """Begins to commit the transaction: all that was published, and the group's offsets, or neither. Does not
+        wait for it: ``await_commit`` must follow."""
 
     def abort_hanging(self, hanging: Mapping[int, HangingTransaction]) -> None:
         """Aborts the hanging transactions of this slot in these partitions of the output topic, unless their offsets
         are committed. Those of anybody else stay as they are."""
 
     def await_commit(self) -> CommittedTransaction | None:
-        """Waits for the transaction that ``transact`` has begun; None when there is none.
+        """Waits for the transaction that ``commit`` ends; None when there is none.
 
         Raises TransactionFailed when it did not happen or nobody knows; ``init_transactions`` must follow then.
         """

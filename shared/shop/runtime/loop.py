@@ -4,9 +4,8 @@ The topic is the state: a transition is true when, and only when, it is committe
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any, Protocol
 
 import structlog
@@ -14,11 +13,12 @@ import structlog
 from shop.contract.events import Event
 from shop.contract.rules import Rules
 from shop.runtime.assignment import AssignmentState, restore
+from shop.runtime.backoff import BackOff
 from shop.runtime.clock import Clock, timestamp
 from shop.runtime.entity import Entity
 from shop.runtime.errors import TransactionFailed, TransactionTimedOut, Unavailable
 from shop.runtime.limits import Limits
-from shop.runtime.log import Log, Outgoing, Record, TopicPartition, TopicState
+from shop.runtime.log import Log, Offsets, Outgoing, Record, TopicPartition, TopicState
 from shop.runtime.refusals import Refusals
 
 POLL_RECORDS = 2000
@@ -31,7 +31,6 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 STEADY_SECONDS = 10.0
 """So long without a failure, beyond the last pause, and the next one is the first again."""
-FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 8.0
 REPORT_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -89,7 +88,7 @@ class Processor:
         self._max_events = limits.transaction_events
         self._refusals = Refusals(self.counts)
         self._topics: Mapping[str, TopicState] = {}
-        self._failures = 0
+        self._back_off = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
         self._steady_at = float("-inf")
         self._stall = (0.0, 0)
         self._reported = (clock.elapsed(), Counter[str]())
@@ -165,19 +164,26 @@ class Processor:
                 self._assignment.unprojected.append((record, entity))
 
     def _transact(self, unix: float, elapsed: float) -> None:
-        """Decides what is due and commits it, not oftener than ``transaction_interval`` unless there is more."""
-        since = elapsed - self._assignment.committed_at
-        if since < self._limits.transaction_interval and not self._assignment.more_is_due:
+        """Publishes what is due and commits it, at most once per ``transaction_interval`` unless there is more.
+
+        The events travel while further ones are decided, and the next batch is read while the broker commits."""
+        assignment = self._assignment
+        since = elapsed - assignment.committed_at
+        if since < self._limits.transaction_interval and not assignment.more_is_due:
             return
-        decided = self._decide(unix, elapsed)
-        first = next(decided, None)
-        if first is not None:
-            self._commit(chain([first], decided))
+        is_open = False
+        for event in self._decide(unix, elapsed):
+            if not is_open:
+                self._log.begin()
+                is_open = True
+            self._log.publish(event)
+        if is_open:
+            self._commit(assignment.offsets())
         elif since >= self._limits.offsets_interval:
-            self._commit([])
+            self._commit_offsets()
 
     def _decide(self, unix: float, elapsed: float) -> Iterator[Outgoing]:
-        """Decides what is due, ``_max_events`` at most, one event at a time as the transaction takes them."""
+        """Decides what is due, ``_max_events`` at most, one event at a time."""
         assignment, room = self._assignment, self._max_events
         while room and (due := assignment.due(elapsed)) is not None:
             partition, trigger = due
@@ -201,15 +207,18 @@ class Processor:
                 elapsed, timestamp(unix), sorted(assignment.partitions), total, room
             )
 
-    def _commit(self, messages: Iterable[Outgoing]) -> None:
-        """One transaction: the events, and the offset of every partition held, so that a member that lost its
-        topic_partition is fenced (an empty list of offsets would pass). The events travel while further ones are
-        decided, and the next batch is read while the broker commits."""
-        assignment = self._assignment
-        if not messages and assignment.offsets() == assignment.stored:
-            return
-        self._log.transact(messages, assignment.offsets)
-        assignment.committed_at = self._clock.elapsed()
+    def _commit_offsets(self) -> None:
+        """Commits the offsets without an event, where they have moved."""
+        offsets = self._assignment.offsets()
+        if offsets != self._assignment.committed:
+            self._log.begin()
+            self._commit(offsets)
+
+    def _commit(self, offsets: Offsets) -> None:
+        """Ends the transaction with the offset of every partition held, so that a member that lost one is fenced (an
+        empty list of offsets would pass)."""
+        self._log.commit(offsets)
+        self._assignment.committed_at = self._clock.elapsed()
 
     def _conclude(self) -> None:
         """Waits for the transaction that is under way. Meanwhile a batch was read and folded; should it fail, that
@@ -217,7 +226,7 @@ class Processor:
         done = self._log.await_commit()
         if done is None:
             return
-        self._assignment.stored = done.offsets
+        self._assignment.committed = done.offsets
         self.counts["transactions"] += 1
         self.counts["published"] += done.events
         self.transaction_seconds += done.seconds
@@ -228,7 +237,7 @@ class Processor:
 
     def _commit_last(self) -> None:
         self._conclude()
-        self._commit([])
+        self._commit_offsets()
         self._conclude()
 
     # ---- restore --------------------------------------------------------------------------------------------
@@ -304,9 +313,10 @@ class Processor:
         """The pause before the next restore: ``first`` after a steady time, and longer each time that another one
         follows, whatever the reason. That some transaction was committed in between tells nothing of the reason."""
         if elapsed > self._steady_at:
-            self._failures = 0
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures) if self._failures else first
-        self._failures = min(self._failures + 1, 10)
+            self._back_off.reset()
+        is_first = self._back_off.is_fresh
+        longer = self._back_off()
+        pause = first if is_first else longer
         self._steady_at = elapsed + pause + STEADY_SECONDS
         return pause
 
@@ -326,12 +336,12 @@ class Processor:
             if assignment.project_at is None:
                 self._log.pause(assignment.output_partitions)
                 self._log.pause(assignment.input_partitions)
-            pause = min(LONGEST_DATABASE_PAUSE, FIRST_DATABASE_PAUSE * 2.0**assignment.project_failures)
-            assignment.project_failures = min(assignment.project_failures + 1, 10)
+            pause = assignment.project_back_off()
             assignment.project_at = elapsed + pause
             log.warning("waiting for the database", reason=str(error), seconds=pause)
             return False
-        assignment.unprojected, assignment.project_failures = [], 0
+        assignment.unprojected = []
+        assignment.project_back_off.reset()
         if assignment.project_at is not None:
             assignment.project_at = None
             self._log.resume(assignment.output_partitions)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import confluent_kafka as ck
@@ -68,7 +69,7 @@ def leave(consumer: ck.Consumer) -> None:
         consumer.unsubscribe()
         while consumer.memberid() and time.monotonic() < deadline:
             consumer.poll(0.02)
-    except (ck.KafkaException, RuntimeError):
+    except (ck.KafkaException, RuntimeError, AttributeError, SystemError):
         return  # it was fenced: the slot is another's by now
 
 
@@ -79,4 +80,10 @@ def leave_behind(consumer: ck.Consumer) -> None:
     (confluentinc/librdkafka#5301 and #5511; seen: no offset was told for minutes). Only a new consumer helps, which
     takes the slot over from this one.
     """
-    threading.Thread(target=consumer.close, name="consumer that was left behind", daemon=True).start()
+
+    def close() -> None:
+        # What it says of its end is of no interest: the error that led here was said.
+        with suppress(Exception):
+            consumer.close()
+
+    threading.Thread(target=close, name="consumer that was left behind", daemon=True).start()

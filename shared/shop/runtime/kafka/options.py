@@ -21,22 +21,26 @@ recreated."""
 
 @dataclass(frozen=True)
 class KafkaOptions:
-    """How a service reaches Kafka, and as whom. ``namespace`` stands before every name that the broker sees and
-    none that the runtime sees; ``client`` goes to every librdkafka client unchanged."""
+    """How a program reaches Kafka, and as whom. ``topics`` are those that it uses, a publisher's output topic first.
+    ``namespace`` stands before every name that the broker sees and none that our code sees; ``client`` goes to every
+    librdkafka client unchanged."""
 
     bootstrap: str
     namespace: str
     group: str
     instance: str
-    output_topic: str
-    input_topics: tuple[str, ...]
+    topics: tuple[str, ...]
     client: Mapping[str, str]
     logger: logging.Logger
 
     @property
-    def topics(self) -> list[str]:
-        """The broker's names of all topics, the own one first."""
-        return [self.namespace + topic for topic in (self.output_topic, *self.input_topics)]
+    def output_topic(self) -> str:
+        return self.topics[0]
+
+    @property
+    def broker_topics(self) -> list[str]:
+        """The broker's names of the topics."""
+        return [self.namespace + topic for topic in self.topics]
 
     @property
     def slot(self) -> str:
@@ -44,11 +48,11 @@ class KafkaOptions:
         return f"{self.namespace}{self.group}-{self.instance}"
 
     def ours(self, topic: str) -> str:
-        """The runtime's name of a topic of the broker."""
+        """Our name of a topic of the broker."""
         return topic[len(self.namespace) :]
 
     def topic_partition(self, theirs: ck.TopicPartition) -> TopicPartition:
-        """The runtime's name of a partition of the broker."""
+        """Our name of a partition of the broker."""
         return TopicPartition(self.ours(theirs.topic), theirs.partition)
 
     def theirs(
@@ -70,27 +74,40 @@ class KafkaOptions:
     def consumer(self) -> dict[str, Any]:
         """Classic, eager ``range`` (which co-partitions the topics) and static: without ``group.instance.id`` an
         empty generation would be accepted unfenced."""
-        return self.common() | {
-            "group.id": self.namespace + self.group,
+        return self._reading() | {
             "group.instance.id": self.slot,
             "group.protocol": "classic",
             "partition.assignment.strategy": "range",
             "session.timeout.ms": SESSION_SECONDS * 1000,
             "heartbeat.interval.ms": 1000,
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            # An offset that retention removed must be loud, not a jump.
-            "auto.offset.reset": "error",
             "fetch.wait.max.ms": 500,
             # A full queue is looked at again after this; with the default, 1 s, catching up would stall in between.
             "fetch.queue.backoff.ms": 10,
-            "queued.min.messages": 20_000,
             "queued.max.messages.kbytes": 8192,
             # What one answer may hold beyond a full queue; with the default, 1 MB of each partition, a long restore
             # takes 25 MB more.
             "fetch.max.bytes": 4_194_304,
+        }
+
+    def reader(self) -> dict[str, Any]:
+        """A consumer that joins no group and commits nothing: partitions are assigned by hand."""
+        return self._reading() | {
+            # At the end of a partition a request waits for as long, and the other partitions with it.
+            "fetch.wait.max.ms": 20,
+            "queued.max.messages.kbytes": 16_384,
+        }
+
+    def _reading(self) -> dict[str, Any]:
+        return self.common() | {
+            "group.id": self.namespace + self.group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # Tells the offset behind a trailing transaction marker, so that the lag shown at rest is 0.
+            "enable.partition.eof": True,
+            # An offset that retention removed must be loud, not a jump.
+            "auto.offset.reset": "error",
+            "queued.min.messages": 20_000,
         }
 
     def producer(self) -> dict[str, Any]:

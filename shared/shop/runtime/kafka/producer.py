@@ -29,12 +29,15 @@ class TransactionalProducer:
 
     def __init__(self, options: KafkaOptions, producer: Callable[[dict[str, Any]], ck.Producer]) -> None:
         self._options = options
+        self._topic = options.broker_topics[0]
         self._producer_of = producer
         self._producer: ck.Producer | None = None
         self._failed = False
         self._ready = False
         self._under_way: Future[CommittedTransaction] | None = None
         self._began = 0.0
+        self._member: object = None
+        self._published = 0
 
     def init_transactions(self) -> None:
         """See ``Log.init_transactions``. Blocks for as long as ``await_commit`` and ``REPLY_SECONDS`` more; raises
@@ -45,21 +48,19 @@ class TransactionalProducer:
             log.warning("transaction failed", reason=str(failure))
         if self._failed and self._producer is not None:
             # It may still be in a call that was left behind; what it holds must not be sent any more.
-            self._producer.purge()
+            with suppress(ck.KafkaException, *MASKED):
+                self._producer.purge()
             self._producer = None
-        if self._producer is None:
-            self._producer, self._ready = self._producer_of(self._options.producer()), False
-            self._failed = False
-        if self._ready:
-            return
         try:
-            self._producer.init_transactions(REPLY_SECONDS)
-        except ck.KafkaException as failure:
-            error = failure.args[0]
+            if self._producer is None:
+                self._producer, self._ready = self._producer_of(self._options.producer()), False
+                self._failed = False
+            if not self._ready:
+                self._producer.init_transactions(REPLY_SECONDS)
+        except (ck.KafkaException, *MASKED) as failure:
             # Also where it may be asked again: a client that has forgotten every broker never gets an answer.
             self._failed = True
-            slot, bootstrap = self._options.slot, self._options.bootstrap
-            raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {error.str()}") from None
+            raise self._unavailable(failure) from None
         self._ready = True
 
     def give_up(self) -> None:
@@ -79,7 +80,7 @@ class TransactionalProducer:
         def abort() -> None:
             producer.begin_transaction()
             for partition in partitions:
-                producer.produce(self._options.topics[0], b"", partition=partition)
+                producer.produce(self._topic, b"", partition=partition)
             producer.flush(REPLY_SECONDS)
             # Who is not in the group yet is refused, and the end comes all the same.
             with suppress(ck.KafkaException):
@@ -89,40 +90,54 @@ class TransactionalProducer:
         self._failed = True
         try:
             _in_a_thread(abort).result(3 * REPLY_SECONDS)
-        except (ck.KafkaException, TimeoutError) as failure:
-            slot, bootstrap = self._options.slot, self._options.bootstrap
-            raise Unavailable(f"Kafka at {bootstrap}: transactional producer {slot}: {failure}") from None
+        except (ck.KafkaException, TimeoutError, *MASKED) as failure:
+            raise self._unavailable(failure) from None
         self._failed = False
         log.warning("a hanging transaction of this slot is aborted", slot=self._options.slot)
 
-    def transact(
-        self,
-        messages: Iterable[Outgoing],
-        offsets: Callable[[], Offsets],
-        member: object,
-    ) -> None:
-        """See ``Log.transact``; ``member`` is the consumer's group metadata of the moment of the decision."""
+    def _unavailable(self, failure: Exception) -> Unavailable:
+        reason = failure.args[0].str() if isinstance(failure, ck.KafkaException) else failure
+        return Unavailable(
+            f"Kafka at {self._options.bootstrap}: transactional producer {self._options.slot}: {reason}"
+        )
+
+    def begin(self, member: object) -> None:
+        """See ``Log.begin``; ``member`` is the consumer's group metadata of the moment of the decision."""
         assert self._producer is not None, "init_transactions comes first"
         assert self._under_way is None, "await_commit comes first"
-        producer, began = self._producer, time.monotonic()
-        self._failed = True
-        with _translated(began):
-            producer.begin_transaction()
-            events = self._produce(producer, messages)
-        decided = offsets()
-        stored = [
-            self._options.theirs(topic_partition, one.offset, one.metadata)
-            for topic_partition, one in decided.items()
-        ]
+        self._failed, self._began, self._member, self._published = True, time.monotonic(), member, 0
+        with _translated(self._began):
+            self._producer.begin_transaction()
+
+    def publish(self, message: Outgoing) -> None:
+        """See ``Log.publish``. Waits while the client's queue is full."""
+        assert self._producer is not None, "begin comes first"
+        partition, key, value = message
+        try:
+            while True:
+                try:
+                    self._producer.produce(self._topic, value, key, partition)
+                    break
+                except BufferError:
+                    self._producer.poll(0.05)
+        except (ck.KafkaException, *MASKED) as failure:
+            raise _translation(failure, self._began) from None
+        self._published += 1
+
+    def commit(self, offsets: Offsets) -> None:
+        """See ``Log.commit``."""
+        assert self._producer is not None, "begin comes first"
+        producer, began, member, events = self._producer, self._began, self._member, self._published
+        theirs = [self._options.theirs(at, one.offset, one.metadata) for at, one in offsets.items()]
 
         def finish() -> CommittedTransaction:
-            if _served(lambda: producer.flush(REPLY_SECONDS)):
+            if producer.flush(REPLY_SECONDS):
                 raise TransactionTimedOut("the broker does not take the messages in time")
-            _retried(lambda: producer.send_offsets_to_transaction(stored, member, REPLY_SECONDS))
+            _retried(lambda: producer.send_offsets_to_transaction(theirs, member, REPLY_SECONDS))
             _retried(lambda: producer.commit_transaction(REPLY_SECONDS))
-            return CommittedTransaction(events, decided, time.monotonic() - began)
+            return CommittedTransaction(events, offsets, time.monotonic() - began)
 
-        self._under_way, self._began = _in_a_thread(finish), began
+        self._under_way = _in_a_thread(finish)
 
     def await_commit(self) -> CommittedTransaction | None:
         """See ``Log.await_commit``. Blocks until the broker would have given the transaction up.
@@ -142,26 +157,6 @@ class TransactionalProducer:
                 raise TransactionTimedOut("Kafka does not answer in time") from None
         self._failed = False
         return done
-
-    def _produce(self, producer: ck.Producer, messages: Iterable[Outgoing]) -> int:
-        topic, produced = self._options.topics[0], 0
-        for partition, key, value in messages:
-            produced += 1
-            while True:
-                try:
-                    producer.produce(topic, value, key, partition)
-                    break
-                except BufferError:
-                    _served(lambda: producer.poll(0.05))
-        return produced
-
-
-def _served(call: Callable[[], int]) -> int:
-    """Makes a client call that runs callbacks, among them that of a fatal error."""
-    try:
-        return call()
-    except MASKED as masked:
-        raise TransactionFailed(f"the producer failed ({masked})") from None
 
 
 def _retried(call: Callable[[], None]) -> None:
@@ -190,12 +185,18 @@ def _in_a_thread(work: Callable[[], Result]) -> Future[Result]:
 
 @contextmanager
 def _translated(began: float) -> Iterator[None]:
-    """Turns the client's errors into those of the port. The broker ends a transaction that is open for too long,
-    which comes back as an error of another kind."""
     try:
         yield
-    except ck.KafkaException as failure:
-        error = failure.args[0]
-        if error.code() == ck.KafkaError._TIMED_OUT or time.monotonic() - began >= TRANSACTION_SECONDS:
-            raise TransactionTimedOut(error.str()) from None
-        raise TransactionFailed(error.str()) from None
+    except (ck.KafkaException, *MASKED) as failure:
+        raise _translation(failure, began) from None
+
+
+def _translation(failure: Exception, began: float) -> TransactionFailed:
+    """The port's error for one of the client. The broker ends a transaction that is open for too long, which comes
+    back as an error of another kind."""
+    if not isinstance(failure, ck.KafkaException):
+        return TransactionFailed(f"the producer failed ({failure})")
+    error = failure.args[0]
+    if error.code() == ck.KafkaError._TIMED_OUT or time.monotonic() - began >= TRANSACTION_SECONDS:
+        return TransactionTimedOut(error.str())
+    return TransactionFailed(error.str())

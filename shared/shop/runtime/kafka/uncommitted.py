@@ -1,7 +1,7 @@
 """What a broker holds of a partition beyond what ``read_committed`` returns."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import confluent_kafka as ck
@@ -20,11 +20,11 @@ class Uncommitted:
         self._options = options
         self._consumer_of = consumer
 
-    def tells(self, offsets: list[ck.TopicPartition]) -> bool:
-        """Whether the broker tells the group's offsets, stable or not."""
+    def tells(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Whether the broker returns the group's offsets, stable or not."""
         asker = self._asker()
         try:
-            asker.committed(offsets, timeout=REPLY_SECONDS)
+            asker.committed(list(map(self._options.theirs, partitions)), timeout=REPLY_SECONDS)
         except ck.KafkaException:
             return False
         finally:

@@ -1,17 +1,27 @@
-"""One reading: what is read, from where, and how far it got. It begins at what the database says."""
+"""The state of an assignment: what is read, from where, and how far it got. ``restore`` takes it from the
+database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Engine
 
 from analytics_service.ingest.bookmarks import Bookmark, bookmarks, log_ids, record_loss, register
-from analytics_service.kafka import Broker, OffsetRange
-from analytics_service.streams import LogPartition, Streams, TopicPartition
+from analytics_service.stored import LogPartition
 from shop.runtime.errors import Unavailable, UserError
+from shop.runtime.kafka.admin import Admin
+from shop.runtime.log import TopicPartition
 
 log = structlog.get_logger()
+
+
+class OffsetRange(NamedTuple):
+    """What a partition holds: offsets from ``first`` up to, but not with, ``end`` (the high watermark)."""
+
+    first: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -37,7 +47,7 @@ class PartitionProgress:
 
 
 @dataclass(frozen=True)
-class Reading:
+class AssignmentState:
     """``generation`` tells it from all others; ``tables`` is the fact table of each log. ``cut_off``: partitions that
     do not reach up to where reading goes on."""
 
@@ -48,64 +58,57 @@ class Reading:
     cut_off: frozenset[TopicPartition]
     behind: int
 
+    @property
+    def readable(self) -> list[TopicPartition]:
+        return [at for at in self.progress if at not in self.cut_off]
 
-def begin(
+
+def restore(
     generation: int,
-    topic_partitions: Sequence[TopicPartition],
+    assigned: Iterable[TopicPartition],
+    topic_ids: dict[str, str],
     *,
-    broker: Broker,
+    admin: Admin,
     engine: Engine,
-    streams: Streams,
     accept_loss: bool,
-) -> Reading:
-    """The reading that goes on where the database stands.
+) -> AssignmentState:
+    """The state of an assignment that goes on where the database stands.
 
     Raises UserError where that would silently skip something, unless ``accept_loss``: then the gap is recorded.
     Raises Unavailable or DBAPIError when the broker or the database does not answer.
     """
-    topic_ids = broker.topic_ids()
-    for topic_partition in topic_partitions:
-        if topic_partition.topic not in topic_ids:
-            raise Unavailable(f"topic {topic_partition.topic} is gone; it will be read when it is recreated")
-    held = broker.ranges(topic_partitions)
-    names = {topic: streams.table(topic) for topic in topic_ids}
+    held = sorted(assigned)
+    for topic, _ in held:
+        if topic not in topic_ids:
+            raise Unavailable(f"topic {topic} is gone; it will be read when it is recreated")
+    ranges = _ranges(admin, held)
     with engine.begin() as connection:
-        logs = log_ids(connection, broker.cluster_id(), topic_ids, names)
-        tables = {log_id: names[topic] for topic, log_id in logs.items()}
-        partitions = {
-            topic_partition: LogPartition(logs[topic_partition.topic], topic_partition.partition)
-            for topic_partition in topic_partitions
-        }
+        logs = log_ids(connection, admin.cluster_id(), topic_ids)
+        tables = {log_id: topic for topic, log_id in logs.items()}
+        partitions = {at: LogPartition(logs[at.topic], at.partition) for at in held}
         register(connection, partitions.values())
         bookmark_of = bookmarks(connection, partitions.values(), tables)
         progress = {}
-        for topic_partition, partition in partitions.items():
+        for at, partition in partitions.items():
             bookmark = bookmark_of[partition]
-            start, gap = _start(topic_partition, held[topic_partition], bookmark, accept_loss)
+            start, gap = _start(at, ranges[at], bookmark, accept_loss)
             if gap is not None:
-                log.error(
-                    "loss accepted",
-                    topic=topic_partition.topic,
-                    partition=topic_partition.partition,
-                    first=gap[0],
-                    after=gap[1],
-                )
+                log.error("loss accepted", topic=at.topic, partition=at.partition, first=gap[0], after=gap[1])
                 record_loss(connection, partition, *gap)
-            progress[topic_partition] = PartitionProgress(partition, bookmark.last, start, start)
-    return Reading(
+            progress[at] = PartitionProgress(partition, bookmark.last, start, start)
+    return AssignmentState(
         generation,
         topic_ids,
         tables,
         progress,
-        cut_off=frozenset(
-            topic_partition
-            for topic_partition in topic_partitions
-            if progress[topic_partition].read > held[topic_partition].end
-        ),
-        behind=sum(
-            max(0, held[topic_partition].end - progress[topic_partition].read) for topic_partition in topic_partitions
-        ),
+        cut_off=frozenset(at for at in held if progress[at].read > ranges[at].end),
+        behind=sum(max(0, ranges[at].end - progress[at].read) for at in held),
     )
+
+
+def _ranges(admin: Admin, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetRange]:
+    first, end = admin.beginnings(partitions), admin.high_watermarks(partitions)
+    return {at: OffsetRange(first[at], end[at]) for at in partitions}
 
 
 def _start(
