@@ -46,6 +46,20 @@ def offered() -> set[str]:
     return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)) - {"help"}
 
 
+@cache
+def names_of_tests() -> set[str]:
+    """The names of all tests and of their files."""
+    files_of_tests = [file for file in files() if file.startswith("tests/")]
+    names = {found for file in files_of_tests for found in re.findall(r"def (test_\w+)", _read(file))}
+    return names | {Path(file).stem for file in files_of_tests}
+
+
+@cache
+def words_of_the_code() -> set[str]:
+    code = (file for file in files() if not file.endswith(".md") and not file.startswith("tests/docs"))
+    return {word for file in code for word in re.findall(r"\w+", _read(file))}
+
+
 def modules(package: Path) -> set[str]:
     """The modules of a package, by their dotted names within it; those of a subpackage by that, too."""
     found = set()
@@ -88,15 +102,13 @@ def test_the_tests_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text()
     for file, function in re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text):
         assert re.search(rf"^ *(?:async )?def {function}\(", (ROOT / file).read_text(), re.MULTILINE), function
-    tests = [file for file in files() if file.startswith("tests/")]
-    defined = {found for file in tests for found in re.findall(r"def (test_\w+)", _read(file))}
-    assert set(re.findall(r"\btest_\w+", text)) <= defined | {Path(file).stem for file in tests}
+    assert set(re.findall(r"\btest_\w+", text)) <= names_of_tests()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_the_paths_that_a_page_names_exist(page: Path) -> None:
-    tops = "|".join(sorted({file.split("/")[0] for file in files() if "/" in file}, key=len, reverse=True))
-    path = re.compile(rf"(?<![\w/.:<>*-])(?:{re.escape(tops).replace(chr(92) + '|', '|')})/[\w./-]*\w")
+    tops = "|".join({re.escape(file.split("/")[0]) for file in files() if "/" in file})
+    path = re.compile(rf"(?<![\w/.:<>*-])(?:{tops})/[\w./-]*\w")
     made = re.compile(r"/venv\b|<|/found/")
     for one in path.findall(code_of(page)):
         if not made.search(one):
@@ -114,12 +126,8 @@ def test_the_python_files_that_a_page_names_exist(page: Path) -> None:
     "page", [*(ROOT / "docs" / "architecture").glob("*.md"), ROOT / "docs" / "librdkafka.md"], ids=name
 )
 def test_the_code_that_the_architecture_names_is_there(page: Path) -> None:
-    source = "\n".join(
-        _read(file) for file in files() if not file.endswith(".md") and not file.startswith("tests/docs")
-    )
-    words = set(re.findall(r"\w+", source))
     for one in re.findall(r"`([A-Za-z_]\w*(?:\.\w+)*)`", prose(page)):
-        assert one.endswith(".py") or set(re.findall(r"\w+", one)) <= words, one
+        assert one.endswith(".py") or set(re.findall(r"\w+", one)) <= words_of_the_code(), one
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
