@@ -165,6 +165,17 @@ def test_a_table_of_modules_names_each_of_them_and_no_other(page: str, package: 
     assert named - tables - views <= held | packages
 
 
+def test_the_table_of_kpis_names_each_view_and_no_other() -> None:
+    views = {
+        view for file in (ROOT / "sql").glob("*.sql") for view in re.findall(r"VIEW (kpi_\w+)", file.read_text())
+    }
+    text = (ROOT / "analytics" / "README.md").read_text()
+    cells = "\n".join(re.findall(r"^\| (`kpi_.+?) \|", text, re.MULTILINE))
+    named = set(re.findall(r"kpi_\w+", cells))
+    # One sentence of the table is about all views with a row per minute.
+    assert named | {view.replace("_10s", "_minute") for view in named} == views
+
+
 def test_the_glossary_has_so_many_terms_of_a_line_each() -> None:
     rows = re.findall(
         r"^\| (?!word|---)(.+?) \| (.+?) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE
