@@ -194,6 +194,13 @@ def test_the_messages_of_the_contract_are_valid_and_their_ids_derived() -> None:
     assert order_id in (ROOT / "docs" / "contract.md").read_text()
 
 
+def test_each_workaround_has_its_symptom_and_its_test() -> None:
+    _, *workarounds = re.split(r"^## ", (ROOT / "docs" / "librdkafka.md").read_text(), flags=re.MULTILINE)
+    for workaround in workarounds:
+        told = re.findall(r"^- \*\*(\w+):\*\*", workaround, re.MULTILINE)
+        assert [one for one in told if one != "Issue"] == ["Symptom", "Workaround", "Test"], workaround
+
+
 def test_what_is_linted_before_a_commit_is_what_make_lint_lints() -> None:
     text = (ROOT / ".pre-commit-config.yaml").read_text()
     assert re.findall(r"entry: (.+)", text) == ["make lint"]
