@@ -13,7 +13,7 @@ LEFT_OUT = "..."
 # What differs from run to run, and what stands for it.
 VARIES = (
     # What the auditor says of a shop that runs, or does not, as it happens.
-    (r"(?m)^note: .*$", ""),
+    (r"(?m)^ *note: .*$", ""),
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     (r"[─━╸╺]+", "─"),
     (r"(?<!\w)(?:/[\w.-]+)+/", "/folder/"),
