@@ -61,7 +61,7 @@ class RealShop(Checkout):
     def outputs(self) -> dict[str, str]:
         """What each command prints, by the name under which the pages show it. Takes a minute."""
         running = self.start("run")
-        running.wait_for("all started", within=180.0)
+        running.wait_for("all started", within=300.0)
         wait_until(lambda: is_complete(kpis(running.log)), "KPIs without a gap")
         running.wait_for("order       | ", times=30)
         wait_until(

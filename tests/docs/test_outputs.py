@@ -60,7 +60,7 @@ def outputs(shop: RealShop) -> dict[str, str]:
 
 @pytest.mark.broker
 @pytest.mark.database
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", shown(), ids=lambda block: f"{block.page}: {block.source}")
 def test_a_page_shows_what_the_program_prints(block: Shown, outputs: dict[str, str]) -> None:
     assert block.source in outputs, "say above it what it is the output of"
@@ -69,7 +69,7 @@ def test_a_page_shows_what_the_program_prints(block: Shown, outputs: dict[str, s
 
 @pytest.mark.broker
 @pytest.mark.database
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("outputs")
 @pytest.mark.parametrize(("page", "sql"), fenced("sql"))
 def test_a_query_of_a_page_is_answered(page: str, sql: str, shop: RealShop) -> None:
