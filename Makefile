@@ -34,7 +34,7 @@ as = cd analytics || exit; $(call login,KAFKA,AUDITOR) $(call login,MARIADB,$(1)
 .DEFAULT_GOAL := help
 # What a program prints is shown when it does, also where MAKEFLAGS has -O.
 MAKEFLAGS += --no-print-directory --output-sync=none
-.PHONY: help run run-cluster up down kpi export truth audit redrive test compose-test fuzz lint docs bench bench-runtime bench-growth bench-restore bench-scaling chaos requirements clean python tools analytics
+.PHONY: help run run-cluster up down kpi export truth audit redrive test test-fast compose-test fuzz lint docs bench bench-runtime bench-growth bench-restore bench-scaling chaos requirements clean python tools analytics
 
 help: ## list these targets
 	@echo "make TARGET [KAFKA_PORT=9092] [MARIADB_PORT=3306] [ARGS='options for the program']"
@@ -71,6 +71,9 @@ redrive: analytics ## try the dead letters again
 test: python ## run all tests in three processes, each with a Kafka and a MariaDB of its own
 	@$(LOCAL) ensure binaries tools
 	@$(TOOL) pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: tools ## run the tests that need neither Kafka nor MariaDB, in half a minute
+	@$(TOOL) pytest -n 2 --dist worksteal -m 'not (broker or database or packages or compose)' --hypothesis-profile=fast $(ARGS)
 
 compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
 	@$(TOOL) pytest -m compose tests/compose $(ARGS)

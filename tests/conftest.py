@@ -1,18 +1,37 @@
-"""One real Kafka and one real MariaDB for the whole session, started when the first test asks for them."""
+"""One real Kafka and one real MariaDB for the whole session, started when the first test asks for them.
+
+What a test needs is said by its fixtures, from which its marks come. One without a mark can start no server.
+"""
 
 import logging
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import structlog
 
+import tests.examples  # noqa: F401 (registers the profiles before one is chosen)
+from local import programs
+from local.cluster import Cluster
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from tools.kit.stack import start_both
+from local.server import Server
+from tests.local.checkout import Checkout, NewCheckout
+from tools.kit import stack
 
 LAST_LINES = 15
+NEEDS = {
+    "broker": {"kafka", "new_kafka", "new_cluster", "new_checkout"},
+    "database": {"mariadb", "new_mariadb", "start_mariadb", "new_checkout"},
+    "compose": {"brought_up"},
+    "packages": {"package_index"},
+}
+"""By mark: the fixtures of which a test that has it uses one, by whatever way."""
+SERVERS = ("broker", "database", "compose")
+NO_JAVA = Path(__file__).with_name("no_java")
+"""A JAVA_HOME whose Java starts nothing and says why."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +50,7 @@ def interrupts_are_heard() -> None:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, MariaDB]]:
-    kafka, mariadb = start_both(Path(tmp_path_factory.mktemp("servers")))
+    kafka, mariadb = stack.start_both(Path(tmp_path_factory.mktemp("servers")))
     yield kafka, mariadb
     kafka.stop()
     mariadb.stop()
@@ -45,6 +64,69 @@ def kafka(servers: tuple[Kafka, MariaDB]) -> Kafka:
 @pytest.fixture(scope="session")
 def mariadb(servers: tuple[Kafka, MariaDB]) -> MariaDB:
     return servers[1]
+
+
+@pytest.fixture(scope="session")
+def new_kafka() -> Callable[..., Kafka]:
+    """For a test with a broker of its own: tools.kit.stack.new_kafka."""
+    return stack.new_kafka
+
+
+@pytest.fixture(scope="session")
+def new_cluster() -> Callable[[Path], Cluster]:
+    """For a test with three brokers of its own: tools.kit.stack.new_cluster."""
+    return stack.new_cluster
+
+
+@pytest.fixture(scope="session")
+def new_mariadb() -> Callable[..., MariaDB]:
+    """For a test with an empty database server of its own: tools.kit.stack.new_mariadb."""
+    return stack.new_mariadb
+
+
+@pytest.fixture(scope="session")
+def start_mariadb() -> Callable[[Path], MariaDB]:
+    """For a test with a database server of its own with all tables: tools.kit.stack.start_mariadb."""
+    return stack.start_mariadb
+
+
+@pytest.fixture(scope="session")
+def new_checkout() -> NewCheckout:
+    """For a test in which `make` starts the servers of a checkout of its own."""
+    return Checkout.with_servers
+
+
+@pytest.fixture
+def package_index() -> None:
+    """For a test that installs packages, as pip is told to."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with what it needs."""
+    for item in items:
+        used = set(getattr(item, "fixturenames", ()))
+        for mark, fixtures in NEEDS.items():
+            if used & fixtures:
+                item.add_marker(mark)
+    # The short files without servers come last: they fill up what is left when most is done.
+    long = {item.path for item in items if any(map(item.get_closest_marker, SERVERS))}
+    items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Lets no test start a server, itself or by `make`, that has no fixture which says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not any(item.get_closest_marker(mark) for mark in SERVERS):
+            patch.setattr(programs, "ready", _refuse)
+            patch.setattr(Server, "start", _refuse)
+            patch.setenv("JAVA_HOME", str(NO_JAVA))
+        return (yield)
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    pytest.fail("This test has no fixture that may start servers: it needs one of tests/conftest.py")
 
 
 @pytest.fixture(autouse=True)

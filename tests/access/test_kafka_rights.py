@@ -8,8 +8,6 @@ from local.kafka import Kafka
 from shop.contract.lifecycle import TOPICS
 from tests.access.visitor import ANONYMOUS, REPLY, Visitor
 
-pytestmark = pytest.mark.broker
-
 # r = read, w = write, - = refused
 TOPIC_RIGHTS = """
               checkout  order  fulfillment

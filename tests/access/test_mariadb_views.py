@@ -8,9 +8,7 @@ import pytest
 from sqlalchemy import URL, Engine, MetaData, NullPool, Table, create_engine, inspect, select
 
 from local.mariadb import MariaDB
-from tools.kit.stack import binaries
-
-pytestmark = pytest.mark.database
+from tools.kit.prepared import binaries
 
 READERS = ("user", "auditor", "analytics")
 # SQLAlchemy 2.0 knows MariaDB's UUID by the dialect of that name alone.

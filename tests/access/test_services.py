@@ -21,8 +21,6 @@ from tools.kit import databases
 from tools.kit.real_world import read_committed
 from tools.kit.shop import SERVICES, Service, wait_until
 
-pytestmark = pytest.mark.broker
-
 Start = Callable[..., Service]
 SHOPPER = ROOT / "docs" / "replace-a-service.md"
 
@@ -80,7 +78,7 @@ def test_a_service_that_logs_in_as_another_one_is_told_what_it_may_not_do(start:
     assert "order" in sentence
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def opened(guarded: Kafka) -> Iterator[Kafka]:
     """The broker while anybody may write to topic checkout."""
     assert "anybody may write checkout" in init_kafka(guarded, OPEN_TOPICS="checkout")
@@ -96,12 +94,6 @@ def test_an_opened_topic_is_written_by_anybody_and_its_service_refuses_to_start(
     assert not visitor.uses_transactional_id("checkout-0")
     assert not Visitor(opened, "checkout").writes("checkout")
     assert "OPEN_TOPICS" in start("checkout").sentence()
-
-
-def test_a_topic_that_is_closed_again_is_its_service_s_alone(opened: Kafka) -> None:
-    init_kafka(opened)
-    assert not Visitor(opened, ANONYMOUS).writes("checkout")
-    assert Visitor(opened, "checkout").writes("checkout")
 
 
 def test_the_shopper_of_the_documentation_needs_nothing_but_the_address(start: Start, opened: Kafka) -> None:
@@ -122,3 +114,9 @@ def test_the_shopper_of_the_documentation_needs_nothing_but_the_address(start: S
         return any(one.key == ours and b'"COMPLETED"' in (one.value or b"") for one in orders)
 
     wait_until(completed, "the order to be completed")
+
+
+def test_a_topic_that_is_closed_again_is_its_service_s_alone(opened: Kafka) -> None:
+    init_kafka(opened)
+    assert not Visitor(opened, ANONYMOUS).writes("checkout")
+    assert Visitor(opened, "checkout").writes("checkout")

@@ -24,8 +24,6 @@ def test_the_reason_is_one_line_whatever_the_name_of_an_unknown_field(name: str)
     assert len(reason) <= LONGEST_REASON
 
 
-@pytest.mark.broker
-@pytest.mark.database
 def test_header_names_that_are_no_utf8_end_nothing(shop: Shop) -> None:
     topic = f"{shop.namespace}checkout"
     # As many as make Python take short cuts.

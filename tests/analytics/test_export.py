@@ -16,8 +16,6 @@ from shop.runtime.errors import UserError
 from tests.analytics.exports import export, store
 from tests.analytics.world import Shop
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 UUID = "01a20e2a-e071-79d2-9c4b-{:012x}"
 TEXTS = [
     *(

@@ -10,15 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, text
 
 from analytics_service.export import extract
 from analytics_service.export.extract import Period
 from tests.analytics.exports import MANY, MODULE, environment, started, store, store_many
 from tests.analytics.world import TIMEOUT_SECONDS, Shop
-
-pytestmark = [pytest.mark.broker, pytest.mark.database]
 
 PEAK_OF_A_CHILD = """
 import resource, subprocess, sys

@@ -16,8 +16,6 @@ from local.server import Server
 from tests.analytics.world import Shop, wait
 from tools.kit.business import lives
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 CRASHING = "tests.analytics.crashing_service"
 
 

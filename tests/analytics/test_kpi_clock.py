@@ -6,8 +6,6 @@ from rich.console import Console
 from analytics_service.kpi import kpis
 from tests.analytics.facts import Facts, identifier, time
 
-pytestmark = pytest.mark.database
-
 CREATED, ADDRESS, SUBMITTED = "created", "AddressSubmitted", "CheckoutSubmitted"
 NEW, ACCEPTED, SHIPPED, COMPLETED = "NEW", "MERCHANT_ACCEPTED", "SHIPPED", "COMPLETED"
 DISPUTED, CANCELLED, DELIVERED = "DISPUTED", "CANCELLED", "DELIVERED"

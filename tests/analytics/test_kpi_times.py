@@ -1,11 +1,7 @@
 """The KPI views about time against facts made by hand, asked as ``user`` at a known time."""
 
-import pytest
-
 from shop.contract.ids import order_id_of
 from tests.analytics.facts import Facts, identifier, time
-
-pytestmark = pytest.mark.database
 
 CREATED, ADDRESS, SUBMITTED = "created", "AddressSubmitted", "CheckoutSubmitted"
 NEW, ACCEPTED, SHIPPED, COMPLETED = "NEW", "MERCHANT_ACCEPTED", "SHIPPED", "COMPLETED"

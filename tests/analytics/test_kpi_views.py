@@ -6,8 +6,6 @@ from analytics_service.kpi import kpis
 from local.mariadb import MariaDB
 from tests.analytics.facts import Facts, identifier, time
 
-pytestmark = pytest.mark.database
-
 CREATED, ADDRESS, PAYMENT, SUBMITTED = "created", "AddressSubmitted", "PaymentMethodSubmitted", "CheckoutSubmitted"
 NEW, ACCEPTED, SHIPPED, COMPLETED = "NEW", "MERCHANT_ACCEPTED", "SHIPPED", "COMPLETED"
 DISPUTED, CANCELLED = "DISPUTED", "CANCELLED"

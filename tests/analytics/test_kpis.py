@@ -13,8 +13,6 @@ from shop.contract.lifecycle import OrderStatus
 from tests.analytics.world import Shop, wait
 from tools.kit.business import life
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 STEPS = [40, 25, 15, 10]
 """How many checkouts reach each step; number 0 is disputed, and all others that are submitted become COMPLETED."""
 

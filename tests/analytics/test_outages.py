@@ -31,8 +31,6 @@ from shop.runtime.kafka.member import GroupMember
 from tests.analytics.world import Shop, wait
 from tools.kit.business import life, lives
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 TABLE_FULL, DISK_FULL = 1114, 1021
 
 

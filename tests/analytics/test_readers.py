@@ -24,8 +24,6 @@ from tools.kit.batches import batch, facts, logs, number_of
 from tools.kit.business import life
 from tools.kit.databases import Databases
 
-pytestmark = pytest.mark.database
-
 TIMEOUT, LOOK = 1.0, 0.1
 SERIALIZABLE = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
 

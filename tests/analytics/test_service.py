@@ -12,8 +12,6 @@ from shop.contract.lifecycle import TOPICS
 from tests.analytics.world import Shop, wait
 from tools.kit.business import life, lives
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 
 def test_every_message_is_stored_once_and_as_it_is(shop: Shop) -> None:
     published = shop.topics.publish(lives(range(300)))

@@ -18,13 +18,12 @@ from local.mariadb import MariaDB
 from shop.contract.events import CartItem, Checkout, Event, Fulfillment, Order, ShippingAddress, parse, serialize
 from shop.contract.lifecycle import CheckoutStatus, FulfillmentStatus, OrderStatus
 from tests.analytics.world import wait
+from tests.examples import scaled
 from tools.kit.batches import batch, facts, logs, number_of
 from tools.kit.business import life
 from tools.kit.rebuild import rebuild
 
-pytestmark = pytest.mark.database
-
-FAST = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=scaled(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 # ---- every message can be rebuilt --------------------------------------------------------------------------

@@ -19,8 +19,6 @@ from tests.analytics.world import wait
 from tools.kit.batches import batch, facts, logs, number_of
 from tools.kit.business import life
 
-pytestmark = pytest.mark.database
-
 HELD_LINE = text("INSERT INTO cart_item VALUES (:key, :line, 'held', 1, 1)")
 HELD_ADDRESS = text("INSERT INTO shipping_address VALUES (:key, 'held', 'held', 'held', 'held', 'DE')")
 HELD_MESSAGE = text(

@@ -110,8 +110,6 @@ def test_a_row_with_a_time_of_its_own_is_not_excused_behind_the_remains() -> Non
     assert topic_partition in world.broken()["fields"]
 
 
-@pytest.mark.broker
-@pytest.mark.database
 def test_the_auditor_names_a_topic_that_the_broker_has_compacted_also_when_it_is_compacted_no_more(
     stage: Stage,
 ) -> None:

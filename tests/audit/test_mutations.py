@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.audit.world import CANCELLED, COMPLETED, DROPPED_OUT, World
+from tests.examples import scaled
 
 LIVES: tuple[tuple[StrEnum, ...], ...] = (COMPLETED, CANCELLED, DROPPED_OUT)
 EVENTS = [(number, at) for number, life in enumerate(LIVES[:2]) for at in range(len(life))]
 """The events of one completed and of one cancelled order."""
 
-thorough = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(deadline=None, max_examples=scaled(60), suppress_health_check=[HealthCheck.too_slow])
 interleavings = st.lists(st.integers(0, len(LIVES) - 1), min_size=40, max_size=60)
 
 

@@ -13,8 +13,6 @@ from shop.runtime.errors import Unavailable, UserError
 from tests.audit.stage import Stage, TopicPartition
 from tests.audit.world import CHECKED_OUT, COMPLETED
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 LOG = "log_id = (SELECT log_id FROM kafka_log WHERE topic = '{}')"
 FIRST = LOG.format("order") + " AND kafka_partition = 0 AND kafka_offset = 0"
 CART = f"cart_id = (SELECT cart_id FROM `order` WHERE {FIRST})"

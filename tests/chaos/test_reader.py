@@ -12,8 +12,6 @@ from chaos.tables import TableWatch
 from local.errors import Refusal
 from local.mariadb import MariaDB
 
-pytestmark = pytest.mark.database
-
 INSERT = """SET innodb_lock_wait_timeout = 1;
 BEGIN;
 INSERT INTO analytics.`{}` (log_id, kafka_partition, kafka_offset, kafka_timestamp) VALUES (99, 0, 0, '2027-01-15');

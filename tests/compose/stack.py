@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -210,7 +210,7 @@ class Stack:
         self.compose("down", "--volumes", "--remove-orphans")
 
 
-def brought_up(*files: str, checkout: Path = ROOT) -> Iterator[Stack]:
+def bring_up(*files: str, checkout: Path = ROOT) -> Iterator[Stack]:
     """The stack of these files of a checkout, its images built; taken down in the end. Ends the run where there is no
     engine."""
     if reason := why_not():
@@ -221,6 +221,9 @@ def brought_up(*files: str, checkout: Path = ROOT) -> Iterator[Stack]:
         yield stack
     finally:
         stack.down()
+
+
+BringUp = Callable[..., Iterator[Stack]]
 
 
 def docker(*arguments: str) -> str:

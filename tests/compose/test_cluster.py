@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.stack import SERVICES, Stack, brought_up, docker
+from tests.compose.stack import SERVICES, BringUp, Stack, docker
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 BROKERS = ("kafka", "kafka-2", "kafka-3")
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(brought_up: BringUp) -> Iterator[Stack]:
     yield from brought_up("docker-compose.yml", "docker-compose.cluster.yml")
 
 

@@ -23,14 +23,14 @@ from tests.compose.stack import (
     PREFIX,
     PROJECT,
     SERVICES,
+    BringUp,
     Stack,
-    brought_up,
     docker,
 )
 from tests.local.waiting import wait_until
 from tools.kit.shop import Service
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 Record = Callable[[str, object], None]
 
@@ -41,7 +41,7 @@ MB_IN = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(brought_up: BringUp) -> Iterator[Stack]:
     yield from brought_up("docker-compose.yml")
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clones import WINDOWS, clone
-from tests.compose.stack import SERVICES, Stack, brought_up
+from tests.compose.stack import SERVICES, BringUp, Stack
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(brought_up: BringUp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("machines") / "Müller, it's a:b"
     yield from brought_up("docker-compose.yml", checkout=clone(folder, *WINDOWS, umask=0o077))
 

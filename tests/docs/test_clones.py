@@ -16,10 +16,12 @@ from tests.clones import WINDOWS, clone
 )
 def test_every_file_of_a_clone_is_what_was_committed_to_the_byte(tmp_path: Path, settings: tuple[str, ...]) -> None:
     made = clone(tmp_path / "clone", *settings)
-    names = subprocess.check_output(["git", "-C", str(ROOT), "ls-tree", "-rz", "--name-only", "HEAD"], text=True)
-    for name in names.strip("\0").split("\0"):
-        committed = subprocess.check_output(["git", "-C", str(ROOT), "show", f"HEAD:{name}"])
-        assert (made / name).read_bytes() == committed, name
+    listed = subprocess.check_output(["git", "-C", str(ROOT), "ls-tree", "-rz", "HEAD"], text=True)
+    lines = (line.partition("\t") for line in listed.strip("\0").split("\0"))
+    committed = {name: told.split()[2] for told, _, name in lines}
+    command = ["git", "-C", str(made), "hash-object", "--no-filters", "--stdin-paths"]
+    found = subprocess.check_output(command, input="\n".join(committed), text=True).split()
+    assert dict(zip(committed, found, strict=True)) == committed
 
 
 def test_no_file_is_a_link_which_windows_and_archives_may_lose() -> None:

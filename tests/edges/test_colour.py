@@ -74,18 +74,22 @@ from analytics_service.audit.report import Report
 from shop.edges.terminal import console
 Report([("once", "Once.")]).print(console())
 """
-FEW = [(), ("NO_COLOR=1", "FORCE_COLOR=1"), ("FORCE_COLOR=1",), ("TERM=dumb",)]
+FEW = [
+    ((), "terminal"),
+    ((), "pipe"),
+    (("NO_COLOR=1", "FORCE_COLOR=1"), "terminal"),
+    (("FORCE_COLOR=1",), "pipe"),
+    (("TERM=dumb",), "terminal"),
+]
 
 
-@pytest.mark.parametrize("settings", FEW)
-@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+@pytest.mark.parametrize(("settings", "kind"), FEW)
 def test_a_table_is_coloured_so(settings: tuple[str, ...], kind: str) -> None:
     told = shown(["-c", TABLE], settings, kind, b"per second")
     assert (b"\033[" in told) == WANTED[settings][kind]
 
 
-@pytest.mark.parametrize("settings", FEW)
-@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+@pytest.mark.parametrize(("settings", "kind"), FEW)
 def test_a_service_colours_its_log_so(settings: tuple[str, ...], kind: str) -> None:
     told = shown([SERVICE], (*settings, "KAFKA_BOOTSTRAP=[::1]:1", "HTTP_PORT=0"), kind, b"service")
     assert (b"\033[" in told) == WANTED[settings][kind]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.binaries import ROOT
+from order_service.settings import OrderSettings
 from shop.edges.settings import Settings, load
 from shop.runtime.errors import UserError
 
@@ -72,8 +73,17 @@ def test_every_program_names_an_env_file_that_is_not_utf_8(name: str, folder: Pa
     assert "/.env is not UTF-8 (line 2)" in sentence(run(name, folder))
 
 
+def refused(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+    """What a service that is started there says of its settings."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError) as error:
+        load(OrderSettings)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
 @pytest.mark.parametrize("kind", WRONG)
-def test_an_env_file_that_is_none_is_named(kind: str, folder: Path) -> None:
+def test_an_env_file_that_is_none_is_named(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, content = folder / ".env", WRONG[kind]
     if content is None:
         file.mkdir()
@@ -81,13 +91,15 @@ def test_an_env_file_that_is_none_is_named(kind: str, folder: Path) -> None:
         file.symlink_to(content)
     else:
         file.write_bytes(content)
-    assert str(file) in sentence(run("order", folder))
+    assert str(file) in refused(monkeypatch, folder)
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbfSPEED=0\n", b"SPEED=0\r\n", b"\xef\xbb\xbfSPEED=0\r\nSEED=1\r\n"])
-def test_what_windows_editors_write_is_understood(content: bytes, folder: Path) -> None:
+def test_what_windows_editors_write_is_understood(
+    content: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / ".env").write_bytes(content)
-    assert "SPEED = '0'" in sentence(run("order", folder))
+    assert "SPEED = '0'" in refused(monkeypatch, folder)
 
 
 def test_an_env_file_of_somebody_else_is_named(folder: Path) -> None:

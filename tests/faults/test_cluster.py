@@ -12,16 +12,15 @@ from confluent_kafka import KafkaException
 
 from local.cluster import Cluster
 from local.kafka import Kafka
+from local.mariadb import MariaDB
 from shop.contract.lifecycle import TOPICS
 from shop.runtime.kafka.admin import Admin
 from tests.faults.pauses import StoredProgress, longest_pause, published
 from tests.faults.test_zombie import members
 from tools.kit.real_world import RealWorld
 from tools.kit.shop import TIMEOUT, Shop, wait_until
-from tools.kit.stack import new_brokers, new_cluster, start_mariadb
+from tools.kit.stack import new_brokers
 from tools.kit.world import PARTITIONS, rules_of
-
-pytestmark = [pytest.mark.broker, pytest.mark.database]
 
 GOAL_SECONDS = 10.0
 """For a service to go on after the loss of a broker, on a machine that has nothing else to do."""
@@ -32,7 +31,7 @@ FLOWS_AGAIN = 10
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Cluster:
+def cluster(new_cluster: Callable[[Path], Cluster], tmp_path: Path) -> Cluster:
     return new_cluster(tmp_path)
 
 
@@ -49,7 +48,12 @@ def brokers(cluster: Cluster) -> Iterator[list[Kafka]]:
 
 
 @pytest.fixture
-def shop(cluster: Cluster, brokers: list[Kafka], tmp_path: Path) -> Iterator[Shop]:  # noqa: ARG001
+def shop(
+    cluster: Cluster,
+    brokers: list[Kafka],  # noqa: ARG001
+    start_mariadb: Callable[[Path], MariaDB],
+    tmp_path: Path,
+) -> Iterator[Shop]:
     mariadb = start_mariadb(tmp_path)
     shop = Shop(cluster, mariadb, tmp_path, rate=60.0)
     yield shop

@@ -1,6 +1,6 @@
 """The broker is killed while a transaction is open, and leaves out that transaction's end for good (KAFKA-20734)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import confluent_kafka as ck
@@ -16,10 +16,7 @@ from shop.runtime.log import TopicPartition
 from tests.runtime.behaviour import order_of
 from tools.kit.real_world import REPLY, RealWorld
 from tools.kit.samples import submitted
-from tools.kit.stack import new_kafka
 from tools.kit.world import PARTITIONS, rules_of
-
-pytestmark = pytest.mark.broker
 
 OWN = TopicPartition("order", 0)
 ABORTED = "a hanging transaction of this slot is aborted"
@@ -29,7 +26,7 @@ ATTEMPTS = 5
 
 
 @pytest.fixture
-def forgetful(tmp_path: Path) -> Iterator[Kafka]:
+def forgetful(new_kafka: Callable[..., Kafka], tmp_path: Path) -> Iterator[Kafka]:
     """Looks for transactions whose time is up as soon as it runs again. The session of its former life is valid then.
     When that ends it leads nothing for a moment, and takes the partitions that are to be told for deleted."""
     properties = {

@@ -17,8 +17,6 @@ from shop.runtime.log import Record
 from tools.kit import databases
 from tools.kit.samples import START, checkout
 
-pytestmark = pytest.mark.database
-
 SHIPPED, DELIVERED = FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED
 ORDERS = 30
 

@@ -24,7 +24,6 @@ def test_it_is_an_event_that_stays_the_same_or_is_refused_with_a_reason(name: st
     judge_headers(message.headers)
 
 
-@pytest.mark.database
 def test_all_lie_in_the_database_as_they_came(engine: Engine) -> None:
     tables = AnalyticsTables(engine)
     assert tables.check(list(MESSAGES.values())) == []

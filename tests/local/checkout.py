@@ -1,4 +1,7 @@
-"""A scratch checkout: this one's local/, Makefile, init-kafka.sh and sql/, with services that do nothing but run."""
+"""A scratch checkout: this one's local/, Makefile, init-kafka.sh and sql/, with services that do nothing but run.
+
+Who lets `make` start its servers gets it from the fixture new_checkout.
+"""
 
 import contextlib
 import os
@@ -6,14 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 from local.binaries import ROOT
 from local.errors import Refusal
 from local.server import free_port
 from local.stack import CLUSTER, Layout
 from tests.local.waiting import wait_until
+from tools.kit import prepared
 
 SERVICES = ("checkout", "order", "fulfillment", "analytics")
 
@@ -27,9 +32,10 @@ while True:
     signal.pause()
 """
 
-# As if pip had been here: the stamps are right, and python is this test's own.
+# As if pip and Maven had been here: the stamps are right, and python is this test's own.
 STAMP = """
-from local import venvs
+from local import binaries, venvs
+binaries.STAMP.write_text(binaries._wanted())
 for venv in map(venvs.of_service, venvs.SERVICES):
     venv._stamp.write_text(venv._made_from())
 """
@@ -48,6 +54,17 @@ class Checkout:
         } | {"KAFKA_PORT": str(self.kafka_port), "MARIADB_PORT": str(self.mariadb_port), "PYTHON": sys.executable}
         self._started: Running | None = None
         self._copy()
+
+    @classmethod
+    def with_servers(cls, home: Path, *, set_up: bool = True) -> Self:
+        """One whose `make` starts its servers, which have topics, rights and tables already where they are set up."""
+        prepared.binaries()
+        checkout = cls(home)
+        if set_up:
+            data = home / ".local" / "data"
+            prepared.copy_topics_and_users(data / "kafka")
+            prepared.copy_tables(data / "mariadb")
+        return checkout
 
     def make(
         self, *arguments: str, before: Sequence[str] = (), **environment: str
@@ -118,7 +135,6 @@ class Checkout:
         made.mkdir()
         for name in ("kafka", "mariadb"):
             (made / name).symlink_to(ROOT / ".local" / name)
-        shutil.copy(ROOT / ".local" / "binaries.stamp", made)
         for service in SERVICES:
             python = self.home / service / "venv" / "bin" / "python"
             python.parent.mkdir(parents=True)
@@ -126,6 +142,9 @@ class Checkout:
             (self.home / service / "requirements.txt").touch()
             (self.home / service / "main.py").write_text(SERVICE)
         subprocess.run([sys.executable, "-c", STAMP], cwd=self.home, check=True)
+
+
+NewCheckout = Callable[..., Checkout]
 
 
 class Running:

@@ -12,9 +12,6 @@ import pytest
 from local.errors import Refusal
 from local.mariadb import MariaDB
 from local.paths import ROOT
-from tools.kit.stack import start_mariadb
-
-pytestmark = pytest.mark.database
 
 TIMEOUT = 2
 SLACK = 20.0
@@ -32,7 +29,7 @@ Open = Callable[[str], "pymysql.Connection[pymysql.cursors.Cursor]"]
 
 
 @pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def applied(start_mariadb: Callable[[Path], MariaDB], tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A database of its own with everything applied."""
     mariadb = start_mariadb(Path(tmp_path_factory.mktemp("applied")))
     yield mariadb

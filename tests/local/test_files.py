@@ -100,8 +100,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_made(tmp_path: Path) 
     files.require_room(tmp_path, 1)
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("target", ["down", "status", "nonsense"])
+@pytest.mark.parametrize(("target", "unbuffered"), [("down", ""), ("down", "1"), ("status", ""), ("nonsense", "")])
 @pytest.mark.parametrize("output", [">&-", ">/dev/full", "| true", "2>&- >&-"])
 def test_an_output_that_takes_nothing_leads_to_no_traceback(
     checkout: Checkout, target: str, output: str, unbuffered: str

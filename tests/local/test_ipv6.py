@@ -54,15 +54,14 @@ def test_make_says_what_is_off_and_how_to_switch_it_on(checkout: Checkout, how: 
     assert "choose another" not in said
 
 
-@pytest.mark.parametrize("how", OFF)
 @pytest.mark.parametrize(
-    ("folder", "command", "setting"),
+    ("how", "folder", "command", "setting"),
     [
-        ("order", ["main.py"], "KAFKA_BOOTSTRAP is [::1]:9094"),
-        ("analytics", ["main.py"], "MARIADB_HOST is ::1"),
-        ("analytics", ["-m", "analytics_service.export", "order"], "MARIADB_HOST is ::1"),
-        ("analytics", ["-m", "analytics_service.kpi"], "MARIADB_HOST is ::1"),
-        ("analytics", ["-m", "analytics_service.audit"], "KAFKA_BOOTSTRAP is [::1]:9094"),
+        *((how, "order", ["main.py"], "KAFKA_BOOTSTRAP is [::1]:9094") for how in OFF),
+        ("in the kernel", "analytics", ["main.py"], "MARIADB_HOST is ::1"),
+        ("in the kernel", "analytics", ["-m", "analytics_service.export", "order"], "MARIADB_HOST is ::1"),
+        ("in the kernel", "analytics", ["-m", "analytics_service.kpi"], "MARIADB_HOST is ::1"),
+        ("in the kernel", "analytics", ["-m", "analytics_service.audit"], "KAFKA_BOOTSTRAP is [::1]:9094"),
     ],
 )
 def test_a_program_names_the_setting_and_how_to_switch_it_on(

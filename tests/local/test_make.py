@@ -1,30 +1,24 @@
-"""`make run`, `make up` and what they refuse, in a checkout of their own with services that only wait."""
+"""`make run` and `make up` in a checkout of their own with services that only wait."""
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local.server import HOST
-from tests.local.checkout import SERVICES, Checkout, Running, refusal
+from tests.local.checkout import SERVICES, Checkout, NewCheckout, Running, refusal
 from tests.local.waiting import wait_until
 
 ENDS_WITHIN = 10.0
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    checkout = Checkout(tmp_path_factory.mktemp("make") / "checkout")
+def checkout(new_checkout: NewCheckout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = new_checkout(tmp_path_factory.mktemp("make") / "checkout")
     yield checkout
     checkout.end_all()
 
@@ -137,67 +131,3 @@ def test_a_process_that_only_has_the_pid_of_one_that_was_up_is_left_alone(checko
     stranger = {"name": "kafka", "pid": os.getpid(), "born": 1, "port": 9092}
     (checkout.home / ".local" / "up.json").write_text(json.dumps([stranger]))
     assert "nothing is up" in checkout.make("down").stdout
-
-
-@pytest.mark.parametrize("setting", ["KAFKA_PORT", "MARIADB_PORT"])
-@pytest.mark.parametrize("target", ["run", "up"])
-def test_a_taken_port_is_refused(checkout: Checkout, target: str, setting: str) -> None:
-    checkout.end_all()
-    with socket.create_server((HOST, 0), family=socket.AF_INET6) as other:
-        port = other.getsockname()[1]
-        assert f"port {port} on [::1]" in (said := refusal(checkout.make(target, **{setting: str(port)})))
-        assert f"{setting}=" in said
-
-
-def test_a_port_that_is_none_is_refused(checkout: Checkout) -> None:
-    checkout.end_all()
-    assert refusal(checkout.make("run", KAFKA_PORT="many")).startswith("KAFKA_PORT is 'many' and must be a port")
-
-
-def path_with(folder: Path, *programs: str) -> str:
-    """A PATH on which nothing is but these."""
-    folder.mkdir()
-    for program in programs:
-        found = shutil.which(program)
-        assert found
-        (folder / program).symlink_to(found)
-    return str(folder)
-
-
-def test_a_missing_java_is_refused(checkout: Checkout, tmp_path: Path) -> None:
-    said = refusal(checkout.make("run", PATH=path_with(tmp_path / "bin", "env"), JAVA_HOME=""))
-    assert said.startswith("Kafka needs Java 17 or newer and there is none on the PATH: install it")
-
-
-def test_a_java_that_is_too_old_is_refused(checkout: Checkout, tmp_path: Path) -> None:
-    java = tmp_path / "bin" / "java"
-    java.parent.mkdir()
-    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
-    java.chmod(0o755)
-    said = refusal(checkout.make("run", JAVA_HOME=str(tmp_path)))
-    assert (
-        said == f"Kafka needs Java 17 or newer and {java} is Java 11: install a newer one, or point JAVA_HOME to it."
-    )
-
-
-def test_a_missing_maven_is_refused_when_it_is_needed(tmp_path: Path) -> None:
-    fresh = Checkout(tmp_path / "checkout")
-    (fresh.home / ".local" / "binaries.stamp").unlink()
-    said = refusal(fresh.make("run", PATH=path_with(tmp_path / "bin", "java")))
-    assert said == "Maven fetches Kafka and MariaDB, and no mvn is on the PATH: install it (apt install maven)."
-
-
-def test_a_missing_python_is_refused(checkout: Checkout) -> None:
-    made = checkout.make("run", PYTHON="no-such-python")
-    assert made.returncode == 2
-    assert "needs Python 3.11 or newer and there is no no-such-python" in made.stdout + made.stderr
-
-
-def test_a_python_that_is_too_old_is_refused(checkout: Checkout, tmp_path: Path) -> None:
-    old = tmp_path / "python"
-    old.write_text(
-        f"#!/bin/sh\nshift 3\nexec {sys.executable} -c 'import sys; sys.version_info = (3, 9, 0)\n"
-        'import runpy; runpy.run_module("local", run_name="__main__")\'\n'
-    )
-    old.chmod(0o755)
-    assert "needs Python 3.11 or newer and" in refusal(checkout.make("run", PYTHON=str(old)))

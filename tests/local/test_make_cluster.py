@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.local.checkout import SERVICES, Checkout, refusal
+from tests.local.checkout import SERVICES, Checkout, NewCheckout, refusal
 
 ENDS_WITHIN = 10.0
 
-pytestmark = [pytest.mark.broker, pytest.mark.database]
-
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    checkout = Checkout(tmp_path / "checkout")
+def checkout(new_checkout: NewCheckout, tmp_path: Path) -> Iterator[Checkout]:
+    checkout = new_checkout(tmp_path / "checkout")
     yield checkout
     checkout.end_all()
 
 
+# Some forty Java machines are started: that takes minutes where other programs have the processors.
+@pytest.mark.timeout(600)
 def test_three_brokers_and_every_service_twice_start_and_end(checkout: Checkout) -> None:
     running = checkout.start("run-cluster")
-    running.wait_for("all started", within=150)
+    running.wait_for("all started", within=400)
     logins = ",".join(f"[::1]:{checkout.kafka_port + distance + 2}" for distance in (0, 100, 200))
     for service in SERVICES:
         for instance in (0, 1):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import scaled
 from tests.local.checkout import Checkout, refusal
 from tests.passwords import HARD, UNFIT, any_password
 
@@ -35,7 +36,7 @@ def told(checkout: Checkout, *arguments: str, **environment: str) -> dict[str, s
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=scaled(10), deadline=None)
 @example("".join(HARD))
 @example(" $(shell id) ")
 @given(st.sampled_from([one for one in HARD if len(one) < 500]) | any_password)
@@ -47,7 +48,7 @@ def test_make_hands_a_password_of_the_environment_on_as_it_is(checkout: Checkout
     assert len(password) < 8 or password not in str(found["seen"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=scaled(10), deadline=None)
 @example("a$word")
 @example("".join(HARD)[:5000])
 @given(st.sampled_from([one for one in HARD if len(one) < 500]) | any_password)
@@ -56,21 +57,25 @@ def test_make_takes_a_password_in_its_own_command_line_as_it_is(checkout: Checko
 
 
 @pytest.mark.parametrize(
-    ("target", "mariadb"),
+    ("target", "database"),
     [("kpi", "USER"), ("export", "USER"), ("audit", "AUDITOR"), ("redrive", "ANALYTICS")],
 )
-def test_each_target_logs_in_with_the_passwords_of_its_users(checkout: Checkout, target: str, mariadb: str) -> None:
+def test_each_target_logs_in_with_the_passwords_of_its_users(checkout: Checkout, target: str, database: str) -> None:
     passwords = {f"{user}_PASSWORD": f"{user}'s" for user in ("USER", "AUDITOR", "ANALYTICS")}
     found = told(checkout, target, **passwords)
-    assert (found["KAFKA_PASSWORD"], found["MARIADB_PASSWORD"]) == ("AUDITOR's", f"{mariadb}'s")
+    assert (found["KAFKA_PASSWORD"], found["MARIADB_PASSWORD"]) == ("AUDITOR's", f"{database}'s")
     unset = told(checkout, target)
     assert (unset["KAFKA_PASSWORD"], unset["MARIADB_PASSWORD"]) == (None, None)
 
 
-@pytest.mark.parametrize(("password", "named"), UNFIT.items())
-def test_what_cannot_be_typed_is_refused_by_its_setting(checkout: Checkout, password: str, named: str) -> None:
-    for target in ("run", "up", "audit"):
-        sentence = refusal(checkout.make(target, AUDITOR_PASSWORD=f"secret{password}"))
-        assert sentence.startswith(f"AUDITOR_PASSWORD has the character {named} in it")
-        assert "secret" not in sentence
+@pytest.mark.parametrize(
+    ("target", "password", "named"),
+    [("run", "\n", "U+000A"), ("up", "\n", "U+000A"), *(("audit", *unfit) for unfit in UNFIT.items())],
+)
+def test_what_cannot_be_typed_is_refused_by_its_setting(
+    checkout: Checkout, target: str, password: str, named: str
+) -> None:
+    sentence = refusal(checkout.make(target, AUDITOR_PASSWORD=f"secret{password}"))
+    assert sentence.startswith(f"AUDITOR_PASSWORD has the character {named} in it")
+    assert "secret" not in sentence
     assert not (checkout.home / ".local" / "data").exists()

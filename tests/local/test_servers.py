@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,25 +12,28 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from local.cluster import Cluster, Ports
+from local.cluster import Cluster
 from local.errors import Refusal
 from local.kafka import Kafka
 from local.mariadb import MariaDB
 from local.server import HOST, Server, free_port
-from tools.kit.stack import binaries, new_kafka, new_mariadb, start_mariadb
+from tools.kit.prepared import binaries
 
 TOPIC = "kept"
 
+NewKafka = Callable[..., Kafka]
+NewMariaDB = Callable[..., MariaDB]
+
 
 @pytest.fixture
-def a_kafka(tmp_path: Path) -> Iterator[Kafka]:
+def a_kafka(new_kafka: NewKafka, tmp_path: Path) -> Iterator[Kafka]:
     kafka = new_kafka(tmp_path / "kafka", heap_mb=256)
     yield kafka
     kafka.kill()
 
 
 @pytest.fixture
-def a_mariadb(tmp_path: Path) -> Iterator[MariaDB]:
+def a_mariadb(new_mariadb: NewMariaDB, tmp_path: Path) -> Iterator[MariaDB]:
     mariadb = new_mariadb(tmp_path / "mariadb", buffer_pool_mb=64)
     yield mariadb
     mariadb.kill()
@@ -41,7 +44,6 @@ def restart(server: Server) -> None:
     server.wait_ready()
 
 
-@pytest.mark.broker
 def test_kafka_keeps_its_topics_and_messages_over_a_kill_and_a_stop(a_kafka: Kafka) -> None:
     restart(a_kafka)
     admin = AdminClient({"bootstrap.servers": a_kafka.bootstrap})
@@ -55,25 +57,24 @@ def test_kafka_keeps_its_topics_and_messages_over_a_kill_and_a_stop(a_kafka: Kaf
     assert messages(a_kafka, 2) == [b"before", b"between"]
 
 
-@pytest.mark.broker
-def test_kafka_starts_from_the_classes_that_were_kept(tmp_path: Path) -> None:
+def test_kafka_starts_from_the_classes_that_were_kept(new_kafka: NewKafka, tmp_path: Path) -> None:
     # With this Java refuses to start where they are of no use.
     kafka = new_kafka(tmp_path / "kafka", heap_mb=256, java=["-Xshare:on"])
     restart(kafka)
     kafka.kill()
 
 
-@pytest.mark.broker
-def test_kafka_starts_all_the_same_where_they_are_of_no_use(tmp_path: Path) -> None:
+def test_kafka_starts_all_the_same_where_they_are_of_no_use(
+    new_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
     classes = tmp_path / "another.jsa"
     classes.write_bytes(b"of another Java")
-    cluster = Cluster.at(tmp_path, Ports.free())
+    cluster = new_cluster(tmp_path, brokers=1)
     kafka = Kafka(replace(binaries(), broker_classes=classes), cluster, cluster.nodes[0], heap_mb=256)
     restart(kafka)
     kafka.kill()
 
 
-@pytest.mark.broker
 def test_kafka_stamps_messages_itself_and_makes_no_topic_unasked(a_kafka: Kafka) -> None:
     restart(a_kafka)
     admin = AdminClient({"bootstrap.servers": a_kafka.bootstrap})
@@ -91,7 +92,6 @@ def test_kafka_stamps_messages_itself_and_makes_no_topic_unasked(a_kafka: Kafka)
     assert message.timestamp()[1] < future
 
 
-@pytest.mark.database
 def test_mariadb_keeps_what_was_committed_over_a_kill_and_a_stop(a_mariadb: MariaDB) -> None:
     restart(a_mariadb)
     a_mariadb.execute("CREATE DATABASE d; CREATE TABLE d.t (n INT); INSERT INTO d.t VALUES (1)")
@@ -103,7 +103,6 @@ def test_mariadb_keeps_what_was_committed_over_a_kill_and_a_stop(a_mariadb: Mari
     assert a_mariadb.execute("SELECT n FROM d.t ORDER BY n").split() == ["n", "1", "2"]
 
 
-@pytest.mark.database
 def test_mariadb_is_set_up_as_the_services_rely_on(a_mariadb: MariaDB) -> None:
     restart(a_mariadb)
     names = "time_zone, @@local_infile, @@innodb_flush_log_at_trx_commit, @@idle_write_transaction_timeout"
@@ -111,7 +110,6 @@ def test_mariadb_is_set_up_as_the_services_rely_on(a_mariadb: MariaDB) -> None:
     assert told.split() == ["+00:00", "1", "1", "15", "utf8mb4", "YES"]
 
 
-@pytest.mark.database
 def test_mariadb_leaves_the_temporary_tables_of_another_one_alone_when_it_is_made_and_when_it_starts(
     a_mariadb: MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,8 +120,9 @@ def test_mariadb_leaves_the_temporary_tables_of_another_one_alone_when_it_is_mad
     assert another_ones.exists()
 
 
-@pytest.mark.database
-def test_mariadb_runs_where_the_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
+def test_mariadb_runs_where_the_path_is_too_long_for_a_socket(
+    start_mariadb: Callable[[Path], MariaDB], tmp_path: Path
+) -> None:
     mariadb = start_mariadb(tmp_path / ("deep" * 30))
     assert len(str(mariadb.socket)) > 107
     # start_mariadb has applied sql/ already: it may be applied again.
@@ -131,7 +130,6 @@ def test_mariadb_runs_where_the_path_is_too_long_for_a_socket(tmp_path: Path) ->
     mariadb.stop()
 
 
-@pytest.mark.database
 def test_an_error_in_sql_names_the_file_and_the_reason(a_mariadb: MariaDB, tmp_path: Path) -> None:
     restart(a_mariadb)
     (tmp_path / "010-good.sql").write_text("CREATE DATABASE d;")
@@ -140,7 +138,6 @@ def test_an_error_in_sql_names_the_file_and_the_reason(a_mariadb: MariaDB, tmp_p
         a_mariadb.apply(tmp_path)
 
 
-@pytest.mark.database
 def test_a_first_start_that_was_interrupted_is_made_good(a_mariadb: MariaDB) -> None:
     a_mariadb.data.mkdir(parents=True)
     (a_mariadb.data / "ibdata1").write_text("half of something")
@@ -148,7 +145,6 @@ def test_a_first_start_that_was_interrupted_is_made_good(a_mariadb: MariaDB) -> 
     assert a_mariadb.execute("SELECT 1")
 
 
-@pytest.mark.database
 def test_a_stopped_server_ends_when_it_is_told_to(a_mariadb: MariaDB) -> None:
     restart(a_mariadb)
     pid = a_mariadb.pid
@@ -168,7 +164,7 @@ def test_a_taken_port_is_refused_by_the_setting_that_moves_it(a_mariadb: MariaDB
     assert "\n" not in str(refused.value)
 
 
-def test_a_server_that_ends_at_its_start_is_told_with_its_log(tmp_path: Path) -> None:
+def test_a_server_that_ends_at_its_start_is_told_with_its_log(new_mariadb: NewMariaDB, tmp_path: Path) -> None:
     mariadb = new_mariadb(tmp_path, options={"no-such-option": 1})
     mariadb.start()
     with pytest.raises(Refusal, match=r"mariadb ended at its start .*mariadb\.log"):

@@ -3,7 +3,7 @@
 import random
 import struct
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 
 from local import time_zones
 from local.mariadb import MariaDB
-from tools.kit.stack import new_mariadb
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = (
@@ -25,7 +24,7 @@ ZONES = (
 
 
 @pytest.fixture(scope="module")
-def zoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def zoned(new_mariadb: Callable[..., MariaDB], tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     mariadb = new_mariadb(Path(tmp_path_factory.mktemp("zoned")))
     mariadb.start()
     mariadb.wait_ready()
@@ -51,7 +50,6 @@ def edges(zone: str) -> Iterator[datetime]:
             yield from (EPOCH + timedelta(seconds=at + beside) for beside in (-1, 0, 1))
 
 
-@pytest.mark.database
 @pytest.mark.parametrize("zone", ZONES)
 def test_a_time_is_converted_as_python_does_around_every_change_of_the_clocks(zoned: MariaDB, zone: str) -> None:
     moments = [(zone, moment) for moment in edges(zone)]
@@ -59,7 +57,6 @@ def test_a_time_is_converted_as_python_does_around_every_change_of_the_clocks(zo
     assert converted(zoned, moments) == expected
 
 
-@pytest.mark.database
 def test_every_zone_is_known(zoned: MariaDB) -> None:
     chance, zones = random.Random(1), sorted(zoneinfo.available_timezones())
     moments = [(zone, EPOCH + timedelta(seconds=chance.randrange(2**31))) for zone in zones]
@@ -67,7 +64,6 @@ def test_every_zone_is_known(zoned: MariaDB) -> None:
     assert converted(zoned, moments) == expected
 
 
-@pytest.mark.database
 def test_a_local_time_is_converted_back(zoned: MariaDB) -> None:
     told = zoned.execute(
         "SELECT CONVERT_TZ('2027-07-01 12:00:00', 'Europe/Berlin', 'UTC'), "
@@ -81,7 +77,6 @@ def test_a_local_time_is_converted_back(zoned: MariaDB) -> None:
     ]
 
 
-@pytest.mark.database
 def test_zones_that_are_there_are_not_loaded_again_and_others_are(
     zoned: MariaDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +99,6 @@ def test_zones_that_are_there_are_not_loaded_again_and_others_are(
     assert len(execute(zoned, "SELECT name FROM mysql.time_zone_name").split()) == 1 + len(files)
 
 
-@pytest.mark.database
 def test_a_machine_without_zones_is_told_so_and_goes_on(zoned: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_zones, "files", dict)
     said: list[str] = []

@@ -19,7 +19,7 @@ def new_order(number: int) -> Order:
 
 
 def test_one_order_in_twenty_is_disputed() -> None:
-    orders = 100_000
+    orders = 20_000
     answers = [RULES.transition(new_order(number)) for number in range(orders)]
     disputed = sum(answer is not None and answer.becomes is OrderStatus.DISPUTED for answer in answers)
     assert abs(disputed / orders - 0.05) < 0.007

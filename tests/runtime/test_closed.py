@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shop.contract.lifecycle import OrderStatus
 from shop.runtime.closed import ClosedEntities, IdSet
 
-MANY = 30_000
+MANY = 10_000
 
 
 @given(st.lists(st.uuids(), max_size=40), st.lists(st.uuids(), max_size=5), st.integers(min_value=1, max_value=8))

@@ -26,8 +26,6 @@ from shop.runtime.loop import Processor
 from tools.kit.real_world import REPLY, RealWorld
 from tools.kit.world import PARTITIONS, rules_of
 
-pytestmark = pytest.mark.broker
-
 PLACE = TopicPartition("checkout", 0)
 LONG_ENOUGH = 1.0
 """Seconds in which a question that does not wait would be answered many times over."""

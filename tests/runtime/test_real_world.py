@@ -7,7 +7,6 @@ from tests.runtime.behaviour import Behaviour
 from tools.kit.real_world import RealWorld
 
 
-@pytest.mark.broker
 class TestRealWorld(Behaviour):
     @pytest.fixture
     def world(self, kafka: Kafka) -> Iterator[RealWorld]:

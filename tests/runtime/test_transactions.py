@@ -97,12 +97,12 @@ def test_a_transaction_that_took_too_long_is_followed_by_smaller_ones() -> None:
             raise TransactionTimedOut("more than the broker takes in time")
 
     log = watched(world, "order", slow_broker)
-    for number in range(800):
+    for number in range(400):
         world.publish("checkout", number % PARTITIONS, *submitted(number))
-    world.run(log, Limits(transaction_events=800))
-    world.until_statuses("order", MERCHANT_ACCEPTED=800)
-    assert sizes[:4] == [800, 400, 200, 100]
-    assert world.statuses("order") == {"NEW": 800, "MERCHANT_ACCEPTED": 800}
+    world.run(log, Limits(transaction_events=400))
+    world.until_statuses("order", MERCHANT_ACCEPTED=400)
+    assert sizes[:3] == [400, 200, 100]
+    assert world.statuses("order") == {"NEW": 400, "MERCHANT_ACCEPTED": 400}
 
 
 class Table:

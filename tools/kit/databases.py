@@ -21,11 +21,10 @@ class Databases:
 def create(mariadb: MariaDB, suffix: str) -> Databases:
     """Makes both databases with all tables, views and grants."""
     names = Databases(f"analytics_{suffix}", f"fulfillment_{suffix}")
-    for file in sorted((ROOT / "sql").glob("*.sql")):
-        sql = file.read_text()
-        for name, own in (("analytics", names.analytics), ("fulfillment", names.fulfillment)):
-            sql = re.sub(rf"(?<=\bUSE ){name}(?=;)", own, sql)
-            sql = re.sub(rf"(?<=\bEXISTS ){name}(?= CHARACTER)", own, sql)
-            sql = re.sub(rf"(?<=\bON ){name}(?=\.)", own, sql)
-        mariadb.execute(sql)
+    sql = "\n".join(file.read_text() for file in sorted((ROOT / "sql").glob("*.sql")))
+    for name, own in (("analytics", names.analytics), ("fulfillment", names.fulfillment)):
+        sql = re.sub(rf"(?<=\bUSE ){name}(?=;)", own, sql)
+        sql = re.sub(rf"(?<=\bEXISTS ){name}(?= CHARACTER)", own, sql)
+        sql = re.sub(rf"(?<=\bON ){name}(?=\.)", own, sql)
+    mariadb.execute(sql)
     return names

@@ -4,26 +4,17 @@ They end with the test process, however that ends. A port once chosen is kept ov
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
-from local import programs
-from local.binaries import Binaries
 from local.cluster import Cluster, Ports
 from local.kafka import Kafka
 from local.mariadb import MariaDB
-from local.paths import ROOT
 from local.server import free_port
+from tools.kit import prepared
+from tools.kit.prepared import binaries
 
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
 """What Java is told for a broker that lives for minutes: the second compiler would not earn back what it costs."""
-
-
-@cache
-def binaries() -> Binaries:
-    """The programs, fetched if they are not here yet."""
-    return programs.ready()
 
 
 def new_kafka(
@@ -34,13 +25,13 @@ def new_kafka(
     java: Sequence[str] = SHORT_LIVED,
 ) -> Kafka:
     """A Kafka that is not started yet. Who has no name may do everything, unless ACLs or ``properties`` say else."""
-    (broker,) = new_brokers(Cluster.at(home, Ports.free()), heap_mb=heap_mb, properties=properties, java=java)
+    (broker,) = new_brokers(new_cluster(home, 1), heap_mb=heap_mb, properties=properties, java=java)
     return broker
 
 
-def new_cluster(home: Path) -> Cluster:
-    """A cluster of three brokers, which are not made yet."""
-    return Cluster.at(home, Ports.free(3))
+def new_cluster(home: Path, brokers: int = 3) -> Cluster:
+    """A cluster of so many brokers, which are not made yet."""
+    return Cluster.at(home, Ports.free(brokers))
 
 
 def new_brokers(
@@ -60,32 +51,19 @@ def new_mariadb(home: Path, *, buffer_pool_mb: int = 256, options: Mapping[str, 
     return MariaDB(binaries(), home, free_port(), buffer_pool_mb=buffer_pool_mb, options=options)
 
 
-def start_kafka(home: Path) -> Kafka:
-    """A Kafka that is ready. It has no topics."""
-    kafka = new_kafka(home)
-    kafka.start()
-    kafka.wait_ready()
-    return kafka
-
-
 def start_mariadb(home: Path) -> MariaDB:
     """A MariaDB that is ready, with the tables, views and users of sql/."""
+    prepared.copy_tables(home)
     mariadb = new_mariadb(home)
     mariadb.start()
     mariadb.wait_ready()
-    mariadb.apply(ROOT / "sql")
     return mariadb
 
 
 def start_both(home: Path, *, java: Sequence[str] = SHORT_LIVED) -> tuple[Kafka, MariaDB]:
-    """Both of the above, in `home`/kafka and `home`/mariadb, in the time that the slower one takes."""
-    kafka, mariadb = new_kafka(home, java=java), new_mariadb(home / "mariadb")
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda server: server.prepare(), (kafka, mariadb)))
-    # Started from this thread, to whose life they are tied.
+    """A Kafka without topics and a MariaDB with tables, both ready, in `home`/kafka and `home`/mariadb."""
+    kafka = new_kafka(home, java=java)
     kafka.start()
-    mariadb.start()
-    mariadb.wait_ready()
-    mariadb.apply(ROOT / "sql")
+    mariadb = start_mariadb(home / "mariadb")
     kafka.wait_ready()
     return kafka, mariadb
