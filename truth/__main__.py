@@ -10,7 +10,7 @@ from shop.runtime.errors import UserError
 from truth.business import Business
 from truth.opened import Span, opened
 from truth.reckoning import Reckoning
-from truth.table import as_json, tables
+from truth.table import as_json, show
 
 
 def arguments() -> argparse.Namespace:
@@ -47,7 +47,7 @@ def main() -> None:
         print(as_json(truth, {"from": span.since, "to": span.until, "settings": business.settings()}))
         return
     output = console()
-    output.print(tables(truth), highlight=False)
+    show(truth, output)
     output.print(f"{truth.checkout.created:,} checkouts in {seconds:.1f} s, with the settings of", highlight=False)
     for service, settings in business.settings().items():
         output.print(

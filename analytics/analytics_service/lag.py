@@ -6,6 +6,7 @@ from shop.runtime.errors import Unavailable
 from shop.runtime.kafka.admin import Admin
 from shop.runtime.kafka.failover import leave_behind
 from shop.runtime.kafka.options import KafkaOptions
+from shop.runtime.log import TopicPartition
 
 REPLY_SECONDS = 3.0
 """People look at the lag: they would rather see none than wait for it."""
@@ -24,7 +25,10 @@ class Lag:
         self._consumer = ck.Consumer(options.reader())
 
     def __call__(self) -> int:
-        partitions = self._admin.partitions()
+        topics = self._admin.topics()
+        if len(topics) < len(self._options.topics):
+            raise Unavailable("a topic is missing")
+        partitions = [TopicPartition(topic, n) for topic, state in topics.items() for n in range(state.partitions)]
         beginnings, ends = self._admin.beginnings(partitions), self._admin.high_watermarks(partitions)
         address = self._options.bootstrap
         try:

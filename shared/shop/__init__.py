@@ -1,5 +1,5 @@
-"""What the four services share, in three rings: contract and rules, runtime, edges.
+"""What the four services share, in three rings: contract, runtime, edges.
 
-Imports point inwards only: ``edges`` may import ``runtime`` and ``contract``, ``runtime`` may import
-``contract.lifecycle``, ``contract`` imports neither.
+Imports point inwards only: ``edges`` may import ``runtime`` and ``contract``, ``runtime`` may import ``contract``,
+``contract`` imports neither.
 """

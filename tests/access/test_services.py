@@ -22,6 +22,7 @@ from tools.kit.real_world import read_committed
 from tools.kit.shop import SERVICES, Service, wait_until
 
 Start = Callable[..., Service]
+SHOPPER = ROOT / "docs" / "replace-a-service.md"
 
 
 @pytest.fixture
@@ -95,11 +96,9 @@ def test_an_opened_topic_is_written_by_anybody_and_its_service_refuses_to_start(
     assert "OPEN_TOPICS" in start("checkout").sentence()
 
 
-def test_the_shopper_of_the_readme_needs_nothing_but_the_address(start: Start, opened: Kafka) -> None:
+def test_the_shopper_of_the_documentation_needs_nothing_but_the_address(start: Start, opened: Kafka) -> None:
     (script,) = [
-        block
-        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-        if "Producer" in block
+        block for block in re.findall(r"```python\n(.*?)```", SHOPPER.read_text(), re.DOTALL) if "Producer" in block
     ]
     assert len(script.strip().splitlines()) <= 20
     assert "[::1]:9092" in script

@@ -97,7 +97,8 @@ def test_an_output_that_is_full_is_one_sentence(empty_shop: Shop, command: str, 
 @pytest.mark.parametrize(("output", "code"), [(">/dev/full", 2), ("| true; exit ${PIPESTATUS[0]}", 0), (">&-", 0)])
 @pytest.mark.parametrize("command", ["kpi", "export", "audit", "redrive"])
 def test_help_that_is_not_taken_leads_to_no_traceback(empty_shop: Shop, command: str, output: str, code: int) -> None:
-    done = _shell(empty_shop, f"{sys.executable} -m analytics_service.{command} --help {output}")
+    # Where nothing is buffered, argparse passes over what it cannot print.
+    done = _shell(empty_shop, f"PYTHONUNBUFFERED= {sys.executable} -m analytics_service.{command} --help {output}")
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == (code == 2)
 
