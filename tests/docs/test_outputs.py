@@ -58,8 +58,7 @@ def outputs(shop: RealShop) -> dict[str, str]:
     return shop.outputs()
 
 
-@pytest.mark.broker
-@pytest.mark.database
+@pytest.mark.usefixtures("new_checkout")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", shown(), ids=lambda block: f"{block.page}: {block.source}")
 def test_a_page_shows_what_the_program_prints(block: Shown, outputs: dict[str, str]) -> None:
@@ -67,10 +66,8 @@ def test_a_page_shows_what_the_program_prints(block: Shown, outputs: dict[str, s
     assert difference(block, outputs[block.source]) == "", outputs[block.source]
 
 
-@pytest.mark.broker
-@pytest.mark.database
+@pytest.mark.usefixtures("new_checkout", "outputs")
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("outputs")
 @pytest.mark.parametrize(("page", "sql"), fenced("sql"))
 def test_a_query_of_a_page_is_answered(page: str, sql: str, shop: RealShop) -> None:
     assert len(shop.query(sql)) > 1, page
