@@ -132,7 +132,7 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What all services are told."""
+        """The settings shared by all services."""
         parts = (".", "shared", *SERVICES)
         return {
             "KAFKA_BOOTSTRAP": f"[{HOST}]:{self.to_kafka.port}",

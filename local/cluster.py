@@ -87,7 +87,7 @@ class Cluster:
 
     @property
     def settings(self) -> str:
-        """What all its brokers are told alike."""
+        """The settings shared by all its brokers."""
         files = [SETTINGS] if len(self.nodes) == 1 else [SETTINGS, SETTINGS_OF_SEVERAL]
         return "".join(file.read_text() for file in files)
 

@@ -23,7 +23,7 @@ class Console:
 
     A terminal that is paused, a pipe that is not read and a full disk stop that thread. Then the programs' lines stay
     with the programs, and the supervisor goes on. When nobody can read any more, because the terminal or the pipe was
-    closed, lines are dropped, and on_lost is told once.
+    closed, lines are dropped, and on_lost is called once.
     """
 
     def __init__(

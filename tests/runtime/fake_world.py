@@ -54,7 +54,7 @@ class FakeWorld(World):
         kind: type[FakeLog] = FakeLog,
         at: Callable[[str], None] = lambda _point: None,
     ) -> FakeLog:
-        """A member of the service's group, whose points ``at`` is told of."""
+        """A member of the service's group, whose points ``at`` is called with."""
         return kind(self.broker, service, slot, service, rules_of(service).inputs, at, lambda: self.fetch_size)
 
     def run(self, log: FakeLog, limits: Limits | None = None, **settings: Any) -> Processor:

@@ -30,7 +30,7 @@ RULES: Mapping[str, str] = {
 """Every rule's sentence, by its name."""
 
 Progress = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and how much there is."""
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 class AuditedShop(Protocol):

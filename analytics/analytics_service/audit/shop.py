@@ -16,7 +16,7 @@ from shop.runtime.log import TopicPartition
 
 
 class RealShop:
-    """All topics and tables, up to where they were when this was made. ``say`` is told what it waits for."""
+    """All topics and tables, up to where they were when this was made. ``say`` is called with what it waits for."""
 
     def __init__(self, topics: TopicReader, tables: TableReader, say: Callable[[str], None]) -> None:
         self._topics = topics

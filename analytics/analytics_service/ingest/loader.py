@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class Loader:
-    """Stores batches behind the reader's back.
+    """Stores batches on its own thread.
 
     After a failure nothing more of that generation is stored: what is queued behind a batch that failed would leave a
     gap. ``topic_ids`` asks the broker which topics there are now.

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Ingest:
-    """Stores every message of the topics exactly once, until it is told to stop. ``heartbeat`` is called in each
+    """Stores every message of the topics exactly once, until it is to stop. ``heartbeat`` is called in each
     turn."""
 
     def __init__(

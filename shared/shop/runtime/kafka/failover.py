@@ -26,7 +26,7 @@ FAILOVER: Mapping[str, Any] = {
     # 20,000 times a second), and is too busy with that to hear who the next one is.
     "enable.sparse.connections": False,
 }
-"""What all clients are told."""
+"""The configuration shared by all clients."""
 
 
 def keep_informed(admin: AdminClient, topic: str, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Who a client is to the broker, and what it is told when that is refused."""
+"""As whom a client logs in, and the error when the broker refuses it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -125,7 +125,7 @@ class GroupMember:
     def receive(self, max_records: int, timeout: float) -> list[ck.Message]:
         """Up to ``max_records`` messages and events of the client, waiting ``timeout`` seconds at most for the first.
 
-        What is no message has an ``error()``: the end of a partition, or what ``failed`` is to be told."""
+        What is no message has an ``error()``: the end of a partition, or one for ``failed``."""
         self._rejoin_if_left_out()
         # consume() would wait its whole time-out, so the first message is polled for.
         first = self._asked(lambda client: client.poll(timeout))
@@ -139,7 +139,7 @@ class GroupMember:
         return self._asked(lambda client: client.consume(max_records, timeout))
 
     def failed(self, error: ck.KafkaError) -> None:
-        """To be told of each error that comes in place of a message. Raises where reading cannot go on."""
+        """Takes each error that comes in place of a message. Raises where reading cannot go on."""
         if error.fatal() or error.code() == ck.KafkaError._FATAL:
             raise self._fenced(error.str())
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
