@@ -7,6 +7,7 @@ import pytest
 
 from tests.docs.pages import Shown, fenced, shown
 from tests.docs.real_shop import RealShop
+from tests.local.checkout import NewCheckout
 
 LEFT_OUT = "..."
 
@@ -47,7 +48,10 @@ def difference(block: Shown, printed: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealShop]:
+def shop(
+    new_checkout: NewCheckout,  # noqa: ARG001 (by which it is known that this starts servers)
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RealShop]:
     shop = RealShop(tmp_path_factory.mktemp("docs") / "checkout")
     yield shop
     shop.end_all()
@@ -58,8 +62,6 @@ def outputs(shop: RealShop) -> dict[str, str]:
     return shop.outputs()
 
 
-@pytest.mark.broker
-@pytest.mark.database
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", shown(), ids=lambda block: f"{block.page}: {block.source}")
 def test_a_page_shows_what_the_program_prints(block: Shown, outputs: dict[str, str]) -> None:
@@ -67,8 +69,6 @@ def test_a_page_shows_what_the_program_prints(block: Shown, outputs: dict[str, s
     assert difference(block, outputs[block.source]) == "", outputs[block.source]
 
 
-@pytest.mark.broker
-@pytest.mark.database
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("outputs")
 @pytest.mark.parametrize(("page", "sql"), fenced("sql"))
