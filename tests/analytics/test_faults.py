@@ -211,7 +211,7 @@ def test_retention_that_was_faster_is_loud_until_accepted(shop: Shop) -> None:
     refused = shop.start()
     assert refused.ended() == 2
     sentence = refused.output().splitlines()[-1]
-    assert f"{at.topic} partition {at.partition} holds offsets {end - 2} to" in sentence
+    assert f"checkout partition {at.partition} holds offsets {end - 2} to" in sentence
     assert "--accept-loss" in sentence
 
     accepted = shop.start("--accept-loss")
