@@ -109,7 +109,8 @@ class Ingest:
         self._committed = {}
 
     def _restore_later(self, reason: str, pause: float = 0.0) -> None:
-        log.warning("restoring from the database", reason=reason, seconds=pause)
+        event = "waiting" if self._assignment is None else "restoring from the database"
+        log.warning(event, reason=reason, seconds=pause)
         self._drop()
         self._restore_at = time.monotonic() + pause
         # Nothing is read before the database says from where.
