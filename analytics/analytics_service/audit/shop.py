@@ -21,19 +21,21 @@ class RealShop:
     def __init__(self, topics: TopicReader, tables: TableReader, say: Callable[[str], None]) -> None:
         self._topics = topics
         self._tables = tables
-        cluster_id, topic_ids = topics.cluster_id(), topics.ids()
+        admin = topics.admin
+        cluster_id = admin.cluster_id()
+        topic_ids = {topic: state.topic_id for topic, state in admin.existing_topics().items()}
         self._logs = {log.log_id: log for log in tables.logs()}
         self._live = {
             log.topic: log.log_id
             for log in self._logs.values()
             if (log.cluster_id, log.topic_id) == (cluster_id, topic_ids.get(log.topic))
         }
-        self.policies = topics.policies()
+        self.policies = admin.cleanup_policies()
         topic_partitions = topics.topic_partitions()
-        starts = topics.starts(topic_partitions)
+        starts = admin.beginnings(topic_partitions)
         # All high watermarks are taken before all ends: what lies below one was caused by something
         # below an end.
-        high_watermarks = topics.ends(topic_partitions)
+        high_watermarks = admin.high_watermarks(topic_partitions)
         ends = topics.stable_ends(topic_partitions, high_watermarks, say)
         self.now = int(time.time() * 1000)
         last, lost = self._last_stored(topic_partitions), tables.accepted_losses()
@@ -52,7 +54,7 @@ class RealShop:
                 )
             )
         # Taken after what is stored: a row beyond these was never a message.
-        self._ends = topics.ends(topic_partitions)
+        self._ends = admin.high_watermarks(topic_partitions)
 
     @property
     def recreated(self) -> Mapping[str, int]:

@@ -31,17 +31,10 @@ class TopicReader:
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
-        self._admin = Admin(options, REPLY_SECONDS)
+        self.admin = Admin(options, REPLY_SECONDS)
+        """What else is to be known of the topics."""
         self._consumer = ck.Consumer(options.reader())
         self._address = options.bootstrap
-        self.cluster_id = self._admin.cluster_id
-        self.policies = self._admin.cleanup_policies
-        self.starts = self._admin.beginnings
-        self.ends = self._admin.high_watermarks
-
-    def ids(self) -> dict[str, str]:
-        """Kafka's own id of each topic."""
-        return {topic: state.topic_id for topic, state in self._admin.existing_topics().items()}
 
     def topic_partitions(self) -> list[TopicPartition]:
         """All partitions, topic by topic."""
@@ -50,7 +43,7 @@ class TopicReader:
             self._consumer.list_topics(timeout=REPLY_SECONDS)
         except ck.KafkaException as failure:
             raise Unavailable(f"Kafka at {self._address} does not answer: {failure.args[0].str()}") from None
-        return self._admin.partitions()
+        return self.admin.partitions()
 
     def stable_ends(
         self, topic_partitions: Iterable[TopicPartition], high_watermarks: Offsets, say: Callable[[str], None]
@@ -60,7 +53,7 @@ class TopicReader:
         deadline = time.monotonic() + TRANSACTION_SECONDS
         said = False
         while True:
-            ends = self._admin.last_stable_offsets(topic_partitions)
+            ends = self.admin.last_stable_offsets(topic_partitions)
             hidden = sum(max(0, high_watermarks[topic_partition] - end) for topic_partition, end in ends.items())
             if not hidden or time.monotonic() > deadline:
                 return ends

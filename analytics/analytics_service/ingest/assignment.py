@@ -81,9 +81,9 @@ def restore(
     for topic, _ in held:
         if topic not in topic_ids:
             raise Unavailable(f"topic {topic} is gone; it will be read when it is recreated")
-    ranges = _ranges(admin, held)
+    ranges, cluster_id = _ranges(admin, held), admin.cluster_id()
     with engine.begin() as connection:
-        logs = log_ids(connection, admin.cluster_id(), topic_ids)
+        logs = log_ids(connection, cluster_id, topic_ids)
         tables = {log_id: topic for topic, log_id in logs.items()}
         partitions = {at: LogPartition(logs[at.topic], at.partition) for at in held}
         register(connection, partitions.values())

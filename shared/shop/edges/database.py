@@ -8,10 +8,12 @@ from sqlalchemy.exc import DBAPIError
 
 from shop.edges import ipv6
 from shop.edges.settings import DatabaseSettings
+from shop.runtime.backoff import BackOff
 from shop.runtime.errors import Unavailable, UserError
 
 CONNECT_SECONDS = 5
 REPLY_SECONDS = 60
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 LOCK_WAIT_TIMEOUT = 1205
 
 _WHAT_TO_DO: Mapping[int, str] = {
@@ -88,7 +90,7 @@ def wait_until_ready(
 
     Raises UserError for what waiting does not mend: a wrong password, a missing database.
     """
-    pause = 0.5
+    pause = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
     while not stop():
         try:
             with engine.connect() as connection:
@@ -98,9 +100,9 @@ def wait_until_ready(
             reason = explain(error, settings)
             if isinstance(reason, UserError):
                 raise reason from None
-            log.warning("waiting for MariaDB", address=address(settings), seconds=pause, reason=str(error.orig))
-            sleep(pause)
-            pause = min(pause * 2, 10.0)
+            seconds = pause()
+            log.warning("waiting for MariaDB", address=address(settings), seconds=seconds, reason=str(error.orig))
+            sleep(seconds)
 
 
 def _ping(connection: Connection) -> None:

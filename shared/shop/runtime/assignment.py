@@ -52,7 +52,7 @@ class AssignmentState:
     project_at: float | None = None
     """When to try the projection again; None while its database answers."""
     project_back_off: BackOff = field(default_factory=lambda: BackOff(FIRST_PAUSE, LONGEST_PAUSE))
-    """How often it failed since it was last brought up to date."""
+    """Between two tries, since it was last brought up to date."""
     doubted: dict[int, tuple[int, list[Trigger]]] = field(default_factory=dict)
     """Per partition number: triggers in doubt, and the output end to read up to before they are judged."""
     _ready: deque[tuple[PartitionState, Trigger]] = field(default_factory=deque)

@@ -7,18 +7,18 @@ class BackOff:
     def __init__(self, first: float, longest: float) -> None:
         self._first = first
         self._longest = longest
-        self._next = first
+        self._last: float | None = None
 
     def __call__(self) -> float:
         """The pause after one more failure, in seconds."""
-        pause, self._next = self._next, min(2 * self._next, self._longest)
-        return pause
+        self._last = self._first if self._last is None else min(2 * self._last, self._longest)
+        return self._last
 
     @property
     def is_fresh(self) -> bool:
         """Whether nothing has failed since the start or the last ``reset``."""
-        return self._next == self._first
+        return self._last is None
 
     def reset(self) -> None:
         """What was tried has succeeded: the next failure is the first again."""
-        self._next = self._first
+        self._last = None

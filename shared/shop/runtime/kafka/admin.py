@@ -51,8 +51,9 @@ class Admin:
     def wait_until_ready(self, stop: Callable[[], bool], writes: str | None = None) -> None:
         """Blocks until the broker answers and has the topics, or ``stop`` says so.
 
-        Raises UserError for what no waiting would mend: the broker refuses the user, or that he reads the topics or
-        writes the topic ``writes``; a topic is missing, or they have different numbers of partitions.
+        Raises UserError for what no waiting would mend: the broker refuses the user, or that he reads the topics; a
+        topic is missing. For a publisher also: it may not write its output topic ``writes``, or the topics have
+        different numbers of partitions.
         """
         pause = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
         spread_at = time.monotonic() + SPREAD_SECONDS
@@ -68,8 +69,10 @@ class Admin:
                 if len(states) < len(self._options.topics) and time.monotonic() < spread_at:
                     time.sleep(LOOK_SECONDS)
                     continue
-                self._require_same_counts(states)
+                self._require_all(states)
                 self._require_rights(question, writes)
+                if writes is not None:
+                    self._require_same_counts(states)
                 self._asked(lambda client: keep_informed(client, self._options.broker_topics[0], self._address))
                 return
             except Unavailable as error:
@@ -202,7 +205,6 @@ class Admin:
             raise UserError(f"Kafka at {self._address} has no topic {', '.join(missing)}: run ./init-kafka.sh")
 
     def _require_same_counts(self, states: Mapping[str, TopicState]) -> None:
-        self._require_all(states)
         counts = {topic: state.partitions for topic, state in states.items()}
         if len(set(counts.values())) > 1:
             raise UserError(f"the topics must have equally many partitions, but have {counts}: add the missing ones")
