@@ -28,6 +28,15 @@ def test_every_message_is_stored_once_and_as_it_is(shop: Shop) -> None:
     shop.verify()
 
 
+def test_topics_with_different_numbers_of_partitions_are_read_all_the_same(shop: Shop) -> None:
+    """As while somebody adds partitions, topic by topic: only who publishes needs equally many."""
+    shop.topics.grow(5, only=["order"])
+    service = shop.start()
+    shop.wait_for(shop.topics.publish(lives(range(60))))
+    assert service.process.poll() is None
+    shop.verify()
+
+
 def test_bad_messages_become_dead_letters_and_stop_nothing(shop: Shop) -> None:
     created = next(life(1))
     key, good = created.key.encode(), json.loads(serialize(created))

@@ -100,8 +100,8 @@ class TopicContents:
         for future in self.admin.delete_topics([self.namespace + topic for topic in topics or TOPICS]).values():
             future.result(20)
 
-    def grow(self, partitions: int) -> None:
-        new = [NewPartitions(self.namespace + topic, partitions) for topic in TOPICS]
+    def grow(self, partitions: int, *, only: Sequence[str] = TOPICS) -> None:
+        new = [NewPartitions(self.namespace + topic, partitions) for topic in only]
         for future in self.admin.create_partitions(new).values():
             future.result(20)
 
