@@ -128,7 +128,7 @@ def lets_into_mariadb(mariadb: MariaDB, visitor: str, password: str) -> bool:
         engine.dispose()
 
 
-@settings(max_examples=scaled(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(" ")
 @example(ADMIN)
 @given(st.sampled_from(HARD) | any_password)
@@ -177,7 +177,7 @@ def test_a_password_in_the_environment_or_a_file_of_settings_is_taken_as_it_is(
     assert load(OrderSettings).kafka_password == password
 
 
-@settings(max_examples=scaled(10), deadline=None)
+@settings(max_examples=scaled(20), deadline=None)
 @given(st.sampled_from(HARD) | any_password)
 def test_the_containers_and_this_machine_write_the_same_settings_of_a_broker(password: str) -> None:
     script = ["bash", str(ROOT / "local" / "broker-passwords.sh")]

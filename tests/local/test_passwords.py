@@ -36,7 +36,7 @@ def told(checkout: Checkout, *arguments: str, **environment: str) -> dict[str, s
     return found
 
 
-@settings(max_examples=scaled(10), deadline=None)
+@settings(max_examples=scaled(15), deadline=None)
 @example("".join(HARD))
 @example(" $(shell id) ")
 @given(st.sampled_from([one for one in HARD if len(one) < 500]) | any_password)
@@ -48,7 +48,7 @@ def test_make_hands_a_password_of_the_environment_on_as_it_is(checkout: Checkout
     assert len(password) < 8 or password not in str(found["seen"])
 
 
-@settings(max_examples=scaled(10), deadline=None)
+@settings(max_examples=scaled(15), deadline=None)
 @example("a$word")
 @example("".join(HARD)[:5000])
 @given(st.sampled_from([one for one in HARD if len(one) < 500]) | any_password)

@@ -229,7 +229,7 @@ ACTIONS: tuple[tuple[Callable[[Stage], None], int], ...] = (
 @pytest.mark.claim(
     "a foreign producer's duplicates within the dedupe window are recognized", section="triggers", tried="broken"
 )
-@settings(max_examples=scaled(200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=scaled(600), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(min_value=0, max_value=2**64))
 def test_no_sequence_of_faults_loses_doubles_or_sticks_anything(seed: int) -> None:
     with structlog.testing.capture_logs():
