@@ -72,7 +72,7 @@ test: python ## run all tests in three processes, each with a Kafka and a MariaD
 	@$(LOCAL) ensure binaries tools
 	@$(TOOL) pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: tools ## run the tests that need neither Kafka nor MariaDB, in half a minute
+test-fast: tools ## run the tests that need neither Kafka nor MariaDB
 	@$(TOOL) pytest -n 2 --dist worksteal -m 'not (broker or database or packages or compose)' --hypothesis-profile=fast $(ARGS)
 
 compose-test: tools ## bring docker-compose.yml up under another name, use it, break it, and take it down (needs a Docker engine)
